@@ -1,0 +1,160 @@
+"""A data set as condensation sees it: real samples by class, labels, splits, a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from condensery.modality import Modality
+from condensery.types import Batch
+
+SplitName = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Samples as they lie in memory, and their classes.
+
+    Attributes:
+        samples: ``(n, *shape)`` uint8 for images; a numpy array or a memory map, never normalised.
+        labels: ``(n,)`` int64 in ``0 .. classes - 1``.
+    """
+
+    samples: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def by_class(self) -> dict[int, np.ndarray]:
+        """Positions of each class's samples, in data order."""
+        order = np.argsort(self.labels, kind="stable")
+        present, starts = np.unique(self.labels[order], return_index=True)
+        return dict(zip(present.tolist(), np.split(order, starts[1:]), strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A labelled data set, immutable. Samples stay as they are stored and are normalised on use.
+
+    Attributes:
+        name: for records and cards.
+        modality: what a sample is, with the mean and std of the training split.
+        label_names: one per class.
+        train, val, test: the splits; ``val`` may be empty (see ``with_validation``).
+        labels: the classes of this problem, ``(0, 1, ..., classes - 1)``.
+    """
+
+    name: str
+    modality: Modality
+    label_names: tuple[str, ...]
+    train: Split
+    val: Split
+    test: Split
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.label_names)
+
+    @property
+    def labels(self) -> range:
+        """The class indices."""
+        return range(self.classes)
+
+    def split(self, name: SplitName) -> Split:
+        """A split by name.
+
+        Raises:
+            ValueError: unknown or empty; says how to get one.
+        """
+        if name not in ("train", "val", "test"):
+            raise ValueError(f"unknown split {name!r}; known: train, val, test")
+        found: Split = getattr(self, name)
+        if not len(found):
+            raise ValueError(f"{self.name} has no {name} split; choose another (train, val, test)")
+        return found
+
+    def of(self, label: int) -> np.ndarray:
+        """Positions of a class's training samples, ``(count,)``, in data order.
+
+        Raises:
+            ValueError: the class has no training sample.
+        """
+        found = self.train.by_class.get(int(label))
+        if found is None:
+            raise ValueError(f"class {label} ({self.label_names[label]}) of {self.name} has no training sample")
+        return found
+
+    def samples(
+        self,
+        positions: Sequence[int] | np.ndarray | Tensor | slice,
+        split: SplitName = "train",
+        device: str | torch.device = "cpu",
+    ) -> Tensor:
+        """Data-normalised samples at these positions, ``(count, *shape)`` float32."""
+        index = positions.numpy() if isinstance(positions, Tensor) else positions
+        raw = torch.from_numpy(np.ascontiguousarray(self.split(split).samples[index]))
+        return self.modality.normalise(raw.to(device))
+
+    def batch(
+        self,
+        positions: Sequence[int] | np.ndarray | Tensor | slice,
+        split: SplitName = "train",
+        device: str | torch.device = "cpu",
+    ) -> Batch:
+        """Data-normalised samples with their hard labels."""
+        index = positions.numpy() if isinstance(positions, Tensor) else positions
+        labels = torch.from_numpy(np.ascontiguousarray(self.split(split).labels[index]))
+        return Batch(self.samples(index, split, device), labels.to(device))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that change with the training samples, labels or classes."""
+        digest = hashlib.blake2b(digest_size=8)
+        digest.update(repr((self.modality.kind, self.modality.shape, self.label_names)).encode())
+        digest.update(np.ascontiguousarray(self.train.labels).tobytes())
+        for start in range(0, len(self.train), 4096):
+            digest.update(np.ascontiguousarray(self.train.samples[start : start + 4096]).tobytes())
+        return digest.hexdigest()
+
+    def with_validation(self, share: float = 0.1, seed: int = 0) -> Problem:
+        """Take a stratified, seeded part of the training data as validation split.
+
+        Every class with at least two training samples gives ``round(share * count)`` of them, at
+        least one and never all. Returns itself when a validation split is already there.
+
+        Raises:
+            ValueError: ``share`` is not between 0 and 1.
+        """
+        if not 0 < share < 1:
+            raise ValueError(f"the validation share lies between 0 and 1, got {share}")
+        if len(self.val):
+            return self
+        taken = stratified(self.train.labels, share, seed)
+        kept = np.setdiff1d(np.arange(len(self.train)), taken)
+        return replace(self, train=take(self.train, kept), val=take(self.train, taken))
+
+
+def take(split: Split, positions: np.ndarray) -> Split:
+    """The samples of a split at these positions."""
+    return Split(split.samples[positions], split.labels[positions])
+
+
+def stratified(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Sorted positions of about ``share`` of each class: at least one, never all of it."""
+    generator = np.random.default_rng([seed, 0x5EED])
+    taken = []
+    for label in np.unique(labels):
+        positions = np.flatnonzero(labels == label)
+        count = min(max(1, round(share * len(positions))), len(positions) - 1)
+        taken.append(generator.permutation(positions)[:count])
+    return np.sort(np.concatenate(taken)) if taken else np.empty(0, np.int64)

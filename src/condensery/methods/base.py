@@ -1,0 +1,120 @@
+"""What a method is: a frozen value whose fields are its settings, and a state that it moves."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import nn
+
+from condensery.core.synthetic import SyntheticSet
+from condensery.data.problem import Problem
+from condensery.modality import Codec
+from condensery.streams import Streams
+from condensery.world import World
+
+Modules = Mapping[str, Callable[[], nn.Module]]
+
+
+class Info(NamedTuple):
+    """What one step tells: plain numbers for ``events.jsonl``.
+
+    Attributes:
+        values: by name; a number, or a list of numbers (one per term, peer or class).
+    """
+
+    values: dict[str, Any]
+
+
+@dataclass
+class State:
+    """All that changes during a run. A step changes it in place.
+
+    Attributes:
+        synthetic: the set that is being made.
+        step: updates made so far.
+    """
+
+    synthetic: SyntheticSet
+    step: int = 0
+
+    def tensors(self) -> dict[str, Any]:
+        """Everything that a resume needs: nested dicts and lists of tensors and plain values."""
+        return {"step": self.step, "stored": dict(self.synthetic.stored)}
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Take over what ``tensors`` gave, in place.
+
+        Raises:
+            ValueError: shapes or names differ: the checkpoint belongs to another run.
+        """
+        self.step = int(saved["step"])
+        fill(self.synthetic.stored, saved["stored"])
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a run gives to its method besides the data.
+
+    Attributes:
+        streams: the run's random streams. world: its workers. device: where tensors live.
+        modules: factories of the user's own networks, by the name a ``PeerSpec`` uses.
+    """
+
+    streams: Streams
+    world: World
+    device: torch.device = torch.device("cpu")
+    modules: Modules = field(default_factory=dict)
+
+
+class Method(ABC):
+    """A way to condense. Subclasses are frozen dataclasses of plain values, one file each.
+
+    Attributes:
+        title: its name in tables. paper: where it comes from. modalities: what it works on.
+        default_steps: updates when neither steps nor minutes are given.
+    """
+
+    title: ClassVar[str]
+    paper: ClassVar[str]
+    modalities: ClassVar[tuple[str, ...]] = ("image", "audio", "text")
+    default_steps: ClassVar[int] = 0
+
+    @abstractmethod
+    def codec(self, problem: Problem) -> Codec:
+        """How this method stores the samples of this problem."""
+
+    @abstractmethod
+    def start(self, problem: Problem, per_class: int, context: Context) -> SyntheticSet:
+        """The step-0 set. The engine may use another (another run's set) in its place."""
+
+    @abstractmethod
+    def init(self, problem: Problem, start: SyntheticSet, context: Context) -> State:
+        """What ``step`` moves, with a copy of ``start`` as the set to be made."""
+
+    @abstractmethod
+    def step(self, state: State, problem: Problem, context: Context) -> Info:
+        """One update of the synthetic set and of what belongs to it, in place."""
+
+    def peers_used(self) -> tuple[str, ...]:
+        """Names of the networks that judge the set; records mark them as seen."""
+        return ()
+
+
+@torch.no_grad()
+def fill(target: Mapping[str, torch.Tensor], source: Mapping[str, torch.Tensor]) -> None:
+    """Copy tensors by name into those that are there.
+
+    Raises:
+        ValueError: names or shapes differ.
+    """
+    if set(target) != set(source):
+        raise ValueError(f"a checkpoint of other tensors: {sorted(set(target) ^ set(source))[:3]}")
+    for name, tensor in target.items():
+        if tensor.shape != source[name].shape:
+            raise ValueError(f"{name} is {tuple(tensor.shape)} here, "
+                             f"{tuple(source[name].shape)} in the checkpoint")  # fmt: skip
+        tensor.copy_(source[name])

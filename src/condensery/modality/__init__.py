@@ -1,0 +1,58 @@
+"""What data is and how it is altered: modalities, codecs, augmentations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from condensery.modality.base import Augmentation, Codec, Modality
+from condensery.modality.image import Image, Pixels
+from condensery.modality.image_augmentation import ImageAugmentation
+
+MODALITIES: dict[str, type[Modality]] = {"image": Image}
+CODECS: dict[str, type[Codec]] = {"pixels": Pixels}
+
+
+def modality_from(values: Mapping[str, Any]) -> Modality:
+    """The modality that ``Modality.to_dict`` described.
+
+    Raises:
+        ValueError: unknown kind, or fields that it does not have.
+    """
+    return _build(MODALITIES, values, "modality")
+
+
+def codec_from(values: Mapping[str, Any]) -> Codec:
+    """The codec that ``Codec.to_dict`` described.
+
+    Raises:
+        ValueError: unknown kind, or fields that it does not have.
+    """
+    return _build(CODECS, values, "codec")
+
+
+def _build(table: Mapping[str, type], values: Mapping[str, Any], what: str) -> Any:
+    fields = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    kind = fields.pop("kind", None)
+    if kind not in table:
+        raise ValueError(f"unknown {what} {kind!r}; known: {', '.join(table)}")
+    try:
+        return table[kind](**fields)
+    except TypeError as error:
+        raise ValueError(f"this {what} is not as this version writes it: {error}") from None
+
+
+__all__ = [
+    "CODECS",
+    "MODALITIES",
+    "Augmentation",
+    "Codec",
+    "Image",
+    "ImageAugmentation",
+    "Modality",
+    "Pixels",
+    "codec_from",
+    "modality_from",
+]

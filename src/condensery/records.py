@@ -1,0 +1,138 @@
+"""One measured number and its circumstances; files of records only ever grow."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Record:
+    """One network trained on one set, once.
+
+    Attributes:
+        row: what the network was trained on: a method's name, or a baseline of the same run
+            (``random``, ``random packed``, ``kmeans``, ``mean``, ``start``, ``full``).
+        model: the network's name, as it was really used.
+        seen: True when this network took part in making the set of this run.
+        replicate: the condensation seed (for a baseline: the seed of its draw). Paired rows share it.
+        seed: the evaluation seed: initial weights and batch order.
+        recipe: name of the evaluation recipe.
+        split: ``test`` or ``val``.
+        accuracy: of the last epoch, in ``[0, 1]``.
+        best: the best accuracy of any check, in ``[0, 1]``; chosen on the evaluated split, so never a
+            result. None when only the last epoch was tested.
+        per_class: stored samples per class of the condensed set of this run.
+        samples: samples that a network was shown in an epoch (after decoding).
+        stored_bytes: bytes of what is stored: quantised samples and labels.
+        epochs: passes over the set. updates: optimiser steps.
+        seconds: of training and testing. condense_seconds: of making the set.
+        data: name of the data set. classes: its number of classes.
+        settings: the recipe's values that applied to this network (rate, optimiser, batch, ...).
+        circumstances: hardware, versions, commit; see ``circumstances()``.
+    """
+
+    row: str
+    model: str
+    seen: bool
+    replicate: int
+    seed: int
+    recipe: str
+    split: str
+    accuracy: float
+    best: float | None
+    data: str
+    classes: int
+    per_class: float
+    samples: int
+    stored_bytes: int
+    epochs: int
+    updates: int
+    seconds: float
+    condense_seconds: float | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    circumstances: dict[str, Any] = field(default_factory=dict)
+
+    def key(self) -> tuple[Any, ...]:
+        """What makes a cell of the grid: two records with one key measured the same thing."""
+        return (self.data, self.row, self.per_class, self.replicate, self.model, self.seed,
+                self.recipe, self.split, self.epochs)  # fmt: skip
+
+
+def append(path: Path, records: Iterable[Record]) -> None:
+    """Add records to a JSON-lines file, each on disk before the next begins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        for record in records:
+            file.write(json.dumps(dataclasses.asdict(record)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def read(path: Path) -> list[Record]:
+    """All records of a JSON-lines file, in the order in which they were measured.
+
+    A last line that was cut short by a kill is left out. Unknown keys are ignored, so that a newer
+    version's records can be read.
+
+    Raises:
+        ValueError: a line before the last is no record; says which.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    known = {one.name for one in dataclasses.fields(Record)}
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            values = json.loads(line)
+            found.append(Record(**{name: values[name] for name in values if name in known}))
+        except (ValueError, TypeError) as error:
+            if number == len(lines):
+                break
+            raise ValueError(f"{path}, line {number}, is no record: {error}") from None
+    return found
+
+
+@cache
+def circumstances() -> dict[str, Any]:
+    """Hardware, versions and commit of this process: plain values, read once."""
+    import torch
+
+    from condensery import __version__
+
+    flags, name = "", platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text().splitlines()
+        name = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), name)
+        flags = next((x.split(":")[1] for x in lines if x.startswith("flags")), "")
+    telling = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+    return {
+        "cpu": name,
+        "flags": [flag for flag in telling if flag in flags.split()],
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "version": __version__,
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    here = Path(__file__).resolve().parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
