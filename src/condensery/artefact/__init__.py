@@ -1,1 +1,7 @@
+"""A synthetic set on disk: what it needs to be read again, and a card for people."""
 
+from __future__ import annotations
+
+from condensery.artefact.store import load, save
+
+__all__ = ["load", "save"]

@@ -77,6 +77,11 @@ class SyntheticSet:
         labels = [self.codec.labels(self.labels[self.where(label)]) for label in self._present()]
         return Batch(torch.cat(parts), torch.cat(labels))
 
+    def as_stored(self) -> Tensor:
+        """The stored samples as they lie there, packed ones still packed: for pictures."""
+        plain = self.codec.plain()
+        return plain.decode(self.stored, self.modality).detach().cpu()
+
     def _present(self) -> list[int]:
         return torch.unique(self.labels).tolist()
 

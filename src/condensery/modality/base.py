@@ -67,6 +67,10 @@ class Codec(ABC):
         """Samples that one stored sample decodes to."""
         return 1
 
+    def plain(self) -> Codec:
+        """The same storage read without multiplying: stored samples as they lie there."""
+        return self
+
     @abstractmethod
     def encode(self, real: Tensor, modality: Modality) -> dict[str, Tensor]:
         """Stored leaves from data-normalised real samples, ``multiplies`` of them for each stored."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -107,6 +106,10 @@ class Pixels(Codec):
         """``factor`` squared."""
         return self.factor**2
 
+    def plain(self) -> Pixels:
+        """The same without packing."""
+        return replace(self, factor=1)
+
     def tile_size(self, modality: Modality) -> tuple[int, int]:
         """Height and width of a tile.
 
@@ -202,7 +205,3 @@ class Pixels(Codec):
         """Stored images as they are after a round trip through uint8."""
         return self.unpack(self.pack(stored, modality), modality)
 
-
-def default_columns(count: int) -> int:
-    """Columns that make a grid of ``count`` pictures about as wide as high."""
-    return max(1, math.ceil(math.sqrt(count)))

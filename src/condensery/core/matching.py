@@ -1,0 +1,104 @@
+"""Gradient matching: gradients of network parameters, their distance, and where second derivatives live."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+Gradients = tuple[Tensor | None, ...]
+
+
+class Term(NamedTuple):
+    """One thing to match: its value and its gradient with respect to the class's stored samples.
+
+    Attributes:
+        value: the loss, finite.
+        gradient: by leaf name, shaped like the class's slice of the leaf; no graph attached.
+    """
+
+    value: float
+    gradient: dict[str, Tensor]
+
+
+@contextlib.contextmanager
+def double_backward() -> Iterator[None]:
+    """Inside, attention uses the kernel that has a second derivative; outside, nothing changes.
+
+    Fused attention has no double backward on any device (pytorch issue 116350).
+    """
+    with sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
+def parameter_gradients(
+    loss: Tensor, parameters: Sequence[Tensor], graph: bool, retain: bool = False
+) -> Gradients:
+    """Gradients of a loss with respect to network parameters; None where there is no path.
+
+    Args:
+        loss: a scalar.
+        parameters: tensors that require a gradient.
+        graph: keep the graph of the gradient (synthetic side); without it the result is constant.
+        retain: keep the loss's own graph for another call.
+    """
+    return torch.autograd.grad(
+        loss, list(parameters), create_graph=graph, retain_graph=graph or retain, allow_unused=True
+    )
+
+
+def distance(
+    real: Gradients, synthetic: Gradients, metric: Literal["sum", "mean"] = "sum"
+) -> Tensor:
+    """Squared distance of two lists of parameter gradients, a scalar.
+
+    HMDC, section 3: squares summed over a parameter tensor (images), or averaged (``mean``; sound and
+    text in the released code), then summed over tensors. A tensor without a gradient on either side is
+    skipped.
+    """
+    reduce = torch.sum if metric == "sum" else torch.mean
+    pairs = [(a, b) for a, b in zip(real, synthetic, strict=True) if a is not None and b is not None]
+    if not pairs:
+        raise ValueError("no parameter has a gradient on both sides: nothing to match")
+    return torch.stack([reduce((b - a).square()) for a, b in pairs]).sum()
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy with hard ``(n,)`` or soft ``(n, classes)`` targets."""
+    return F.cross_entropy(logits, target)
+
+
+def leaf_gradient(loss: Tensor, leaves: Mapping[str, Tensor], retain: bool) -> dict[str, Tensor]:
+    """Gradient of a loss with respect to the class's stored samples only, zero where no path leads.
+
+    Network parameters get none: nothing is computed in vain and no ``.grad`` is left behind.
+    """
+    gradients = torch.autograd.grad(
+        loss, list(leaves.values()), retain_graph=retain, allow_unused=True
+    )
+    return {
+        name: torch.zeros_like(leaf) if gradient is None else gradient
+        for (name, leaf), gradient in zip(leaves.items(), gradients, strict=True)
+    }
+
+
+def weighted_terms(
+    losses: Sequence[Tensor], leaves: Mapping[str, Tensor], weights: Sequence[float]
+) -> Term:
+    """All terms at once: one backward pass of their weighted sum (weights are constants)."""
+    total = torch.stack([w * loss for w, loss in zip(weights, losses, strict=True)]).sum()
+    return Term(float(total.detach()), leaf_gradient(total, leaves, retain=False))
+
+
+def single_terms(losses: Sequence[Tensor], leaves: Mapping[str, Tensor]) -> list[Term]:
+    """Each term by itself, one backward pass each; the last one frees the graph."""
+    last = len(losses) - 1
+    return [
+        Term(float(loss.detach()), leaf_gradient(loss, leaves, retain=index < last))
+        for index, loss in enumerate(losses)
+    ]

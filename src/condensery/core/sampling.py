@@ -1,0 +1,126 @@
+"""Which real samples speak for their class: k-means on embeddings, nearest samples to the centres."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from condensery.data.problem import Problem
+from condensery.models.backbone import Backbone
+from condensery.types import Batch
+
+
+@torch.no_grad()
+def embed(
+    backbone: Backbone, problem: Problem, positions: np.ndarray, device: torch.device, batch: int = 256
+) -> Tensor:
+    """Embeddings of training samples, ``(count, features)`` on the CPU; unaugmented.
+
+    The network is read in evaluation mode (its batch statistics stay as they are) and left in the
+    mode it was in.
+    """
+    training = backbone.training
+    backbone.eval()
+    parts = []
+    for start in range(0, len(positions), batch):
+        x = problem.samples(positions[start : start + batch], device=device)
+        y = torch.zeros(len(x), dtype=torch.long, device=device)
+        parts.append(backbone.read(Batch(x, y), taps=False).embedding.flatten(1).float().cpu())
+    backbone.train(training)
+    return torch.cat(parts)
+
+
+def candidates(positions: np.ndarray, most: int | None, generator: torch.Generator) -> np.ndarray:
+    """At most ``most`` of these positions, drawn without replacement; all when ``most`` is None."""
+    if most is None or most >= len(positions):
+        return positions
+    return positions[torch.randperm(len(positions), generator=generator)[:most].numpy()]
+
+
+def seeds(
+    features: Tensor, count: int, generator: torch.Generator, power: int = 2
+) -> Tensor:
+    """k-means++ starting centres, ``(count, features)``.
+
+    The first is uniform, each next is drawn with probability proportional to the squared distance to
+    the nearest centre so far (Arthur & Vassilvitskii 2007); ``power=1``: to the distance itself (the
+    authors' released code). Where all samples coincide with a centre the draw is uniform.
+    """
+    squares = features.square().sum(1)
+    chosen = [int(torch.randint(len(features), (), generator=generator))]
+    nearest = torch.full((len(features),), float("inf"))
+    for _ in range(count - 1):
+        centre = features[chosen[-1]]
+        gap = squares - 2 * (features @ centre) + centre.square().sum()
+        nearest = torch.minimum(nearest, gap.clamp(min=0))
+        odds = nearest if power == 2 else nearest.sqrt()
+        odds = odds if float(odds.sum()) > 0 else torch.ones_like(odds)
+        chosen.append(int(torch.multinomial(odds, 1, generator=generator)))
+    return features[chosen]
+
+
+def cluster(
+    features: Tensor,
+    count: int,
+    generator: torch.Generator,
+    seeding: Literal["squared", "distance"] = "squared",
+) -> tuple[Tensor, Tensor]:
+    """Lloyd's k-means, at most 100 iterations: centres ``(count, features)``, members ``(samples,)``.
+
+    scikit-learn's, one thread, so that a run repeats bit for bit; it never holds samples x clusters x
+    width. ``count`` must not exceed the number of samples.
+    """
+    from sklearn.cluster import KMeans
+
+    start = seeds(features, count, generator, power=2 if seeding == "squared" else 1)
+    with _threads().limit(limits=1):
+        fitted = KMeans(count, init=start.numpy(), n_init=1, max_iter=100).fit(features.numpy())
+    return torch.from_numpy(fitted.cluster_centers_), torch.from_numpy(fitted.labels_).long()
+
+
+@cache
+def _threads() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def nearest(features: Tensor, centres: Tensor, distinct: bool = False) -> list[int]:
+    """For each centre its nearest sample (ties: the lowest index); ``distinct``: not taken yet.
+
+    Distances are norms minus products: nothing of size samples x centres x width is made.
+    """
+    gaps = features.square().sum(1)[None] - 2 * centres @ features.T
+    if not distinct:
+        return gaps.argmin(1).tolist()
+    chosen: list[int] = []
+    for row in gaps:
+        row = row.clone()
+        row[chosen] = float("inf")
+        chosen.append(int(row.argmin()))
+    return chosen
+
+
+def representatives(
+    features: Tensor,
+    count: int,
+    generator: torch.Generator,
+    distinct: bool = False,
+    seeding: Literal["squared", "distance"] = "squared",
+) -> list[int]:
+    """Indices of ``min(count, samples)`` samples that stand for all (DREAM, Liu et al., ICCV 2023).
+
+    Args:
+        features: ``(samples, width)``.
+        count: clusters. generator: seeds the centres.
+        distinct: no sample twice (a start); otherwise repeats are possible (a matching batch).
+        seeding: see ``seeds``.
+    """
+    if count >= len(features):
+        return list(range(len(features)))
+    centres, _ = cluster(features, count, generator, seeding)
+    return nearest(features, centres, distinct)

@@ -1,0 +1,246 @@
+"""Run a method on a data set: steps, budget, checkpoints, resume."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from condensery.artefact import load
+from condensery.core.synthetic import SyntheticSet
+from condensery.data.problem import Problem
+from condensery.engine import checkpoint
+from condensery.engine.progress import Progress
+from condensery.engine.rundir import RunDirectory
+from condensery.errors import RunError, UsageError
+from condensery.methods.base import Context, Info, Method, Modules, State
+from condensery.records import circumstances
+from condensery.streams import Streams, borrow
+from condensery.world import Solo, World
+
+OnStep = Callable[[int, Info, SyntheticSet], object]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop: after so many steps, or after so many minutes of condensing."""
+
+    steps: int | None
+    minutes: float | None
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.minutes is not None:
+            raise UsageError("give --steps or --minutes, not both")
+        if self.steps is not None and self.steps < 0:
+            raise UsageError(f"--steps counts updates, from 0; got {self.steps}")
+        if self.minutes is not None and self.minutes <= 0:
+            raise UsageError(f"--minutes must be positive; got {self.minutes}")
+
+    def done(self, step: int, seconds: float) -> bool:
+        """Whether the budget is used up."""
+        if self.steps is not None:
+            return step >= self.steps
+        return seconds >= 60 * (self.minutes or 0)
+
+    def part(self, step: int, seconds: float) -> float:
+        """The part of the budget that is used up, in [0, 1]."""
+        used = step / max(1, self.steps) if self.steps is not None else seconds / 60 / (self.minutes or 1)
+        return min(1.0, used)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run is: a method on a problem.
+
+    Attributes:
+        name: of the method in the table of methods. seed: of all its random streams.
+        init: None for the method's own start, or the folder of another run's set.
+        modules: the user's networks. checkpoint_seconds: between checkpoints, at least.
+    """
+
+    name: str
+    method: Method
+    problem: Problem
+    per_class: int
+    budget: Budget
+    seed: int = 0
+    init: str | Path | None = None
+    modules: Modules = dataclasses.field(default_factory=dict)
+    device: torch.device = torch.device("cpu")
+    world: World = dataclasses.field(default_factory=Solo)
+    checkpoint_seconds: float = 60.0
+
+    def context(self) -> Context:
+        """Streams, workers, device and networks of this run."""
+        return Context(Streams(self.seed), self.world, self.device, self.modules)
+
+    def settings(self) -> dict[str, Any]:
+        """What must be equal for a run to be resumed; plain values."""
+        return {
+            "method": self.name,
+            "fields": dataclasses.asdict(self.method),  # type: ignore[call-overload]
+            "data": self.problem.name,
+            "fingerprint": self.problem.fingerprint,
+            "per_class": self.per_class,
+            "seed": self.seed,
+            "init": None if self.init is None else str(self.init),
+            "modules": {name: _module_name(factory) for name, factory in self.modules.items()},
+        }
+
+    def config(self) -> dict[str, Any]:
+        """What ``config.json`` holds."""
+        return {
+            "settings": self.settings(),
+            "budget": {"steps": self.budget.steps, "minutes": self.budget.minutes},
+            "circumstances": circumstances(),
+        }
+
+
+def execute(
+    run: Run, out: Path | None = None, on_step: OnStep | None = None, quiet: bool = False
+) -> SyntheticSet:
+    """Do a run to the end of its budget, or go on with the one that lies in ``out``.
+
+    Args:
+        run: what to do. out: the run directory; None keeps nothing on disk.
+        on_step: called after every step with its number (from 1), what it told, and the set.
+        quiet: no progress.
+
+    Returns:
+        The synthetic set, on the CPU, in the form that is exported.
+
+    Raises:
+        UsageError: ``out`` holds another run; the settings cannot be.
+        RunError: a loss is not finite; the last checkpoint stays.
+    """
+    if run.problem.modality.kind not in run.method.modalities:
+        raise UsageError(f"{run.name} does not work on {run.problem.modality.kind}; "
+                         f"it works on {', '.join(run.method.modalities)}")  # fmt: skip
+    start = _start(run)
+    directory = None if out is None else RunDirectory.open(out, run.config())
+    state = run.method.init(run.problem, start, run.context())
+    seconds = _resume(run, directory, state)
+    if directory is not None and not (directory.path / "start").exists():
+        directory.keep_start(_about(run, start, 0, 0.0))
+        directory.preview(start, 0)
+    with stop_signals(), Progress(run.name, run.budget.part, quiet) as progress:
+        seconds = _steps(run, state, directory, on_step, progress, seconds)
+    final = _about(run, state.synthetic, state.step, seconds).to("cpu")
+    return dataclasses.replace(final.quantised(), about=final.about)
+
+
+def _steps(
+    run: Run,
+    state: State,
+    directory: RunDirectory | None,
+    on_step: OnStep | None,
+    progress: Progress,
+    before: float,
+) -> float:
+    """The loop itself. Returns the seconds spent on this run so far, all sessions together."""
+    context, began = run.context(), time.perf_counter()
+    written, seconds = time.perf_counter(), before
+    while not run.budget.done(state.step, seconds):
+        with borrow(context.streams("globals", state.step)):
+            info = run.method.step(state, run.problem, context)
+        seconds = before + time.perf_counter() - began
+        if directory is not None:
+            directory.event({"step": state.step, "seconds": round(seconds, 3), **info.values})
+        if on_step is not None:
+            on_step(state.step, info, state.synthetic)
+        progress.show(state.step, seconds)
+        if directory is not None and time.perf_counter() - written > run.checkpoint_seconds:
+            _checkpoint(run, state, directory, seconds)
+            written = time.perf_counter()
+    if directory is not None:
+        _checkpoint(run, state, directory, seconds)
+    return seconds
+
+
+def _checkpoint(run: Run, state: State, directory: RunDirectory, seconds: float) -> None:
+    values = {"state": state.tensors(), "seconds": seconds}
+    checkpoint.write(directory.checkpoints, state.step, values)
+    directory.keep(_about(run, state.synthetic, state.step, seconds), state.step)
+
+
+def _resume(run: Run, directory: RunDirectory | None, state: State) -> float:
+    """Take over the newest checkpoint, if there is one. Returns the seconds spent before."""
+    if directory is None:
+        return 0.0
+    found = checkpoint.newest(directory.checkpoints, run.device)
+    if found is None:
+        directory.cut_events(0)
+        return 0.0
+    try:
+        state.load(found["state"])
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise RunError(f"the checkpoint in {directory.checkpoints} does not fit this run "
+                       f"({error}): choose another --out") from None  # fmt: skip
+    directory.cut_events(state.step)
+    return float(found["seconds"])
+
+
+def _start(run: Run) -> SyntheticSet:
+    """The step-0 set: the method's own, or another run's set if it fits.
+
+    Raises:
+        UsageError: the other set is of other classes, samples, storage or number.
+    """
+    if run.init is None:
+        return run.method.start(run.problem, run.per_class, run.context())
+    found = load(run.init)
+    own = run.method.codec(run.problem)
+    expected = run.per_class * run.problem.classes
+    wrong = None
+    if found.modality.shape != run.problem.modality.shape or found.classes != run.problem.classes:
+        wrong = f"is of {found.classes} classes of shape {found.modality.shape}"
+    elif len(found) != expected:
+        wrong = f"stores {len(found)} samples where --per-class asks for {expected}"
+    elif found.codec != own:
+        wrong = f"is stored as {found.codec}, this method stores {own}"
+    if wrong:
+        raise UsageError(f"--init {run.init} {wrong}: choose a set that fits, or another start")
+    return dataclasses.replace(found, modality=run.problem.modality)
+
+
+def _about(run: Run, synthetic: SyntheticSet, step: int, seconds: float) -> SyntheticSet:
+    """The set with what its card tells of this run."""
+    about = {
+        "method": run.name,
+        "paper": run.method.paper,
+        "peers": list(run.method.peers_used()),
+        "steps": step,
+        "seconds": round(seconds, 2),
+        "settings": run.settings(),
+        "circumstances": circumstances(),
+    }
+    return dataclasses.replace(synthetic, about=about)
+
+
+def _module_name(factory: Any) -> str:
+    return f"{getattr(factory, '__module__', '')}.{getattr(factory, '__qualname__', type(factory))}"
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[None]:
+    """Let SIGTERM stop a run as Ctrl-C does: at once, the last checkpoint stays."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

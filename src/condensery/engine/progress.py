@@ -1,0 +1,74 @@
+"""One line of progress with the time left: alive on a terminal, plain lines in a file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+Part = Callable[[int, float], float]
+
+
+class Progress:
+    """Shows how far a run is. A context manager.
+
+    Args:
+        name: what runs. part: the part of the budget that is used, from step and seconds.
+        quiet: show nothing. every: seconds between plain lines where there is no terminal.
+    """
+
+    def __init__(self, name: str, part: Part, quiet: bool = False, every: float = 15.0) -> None:
+        self.name, self.part, self.quiet, self.every = name, part, quiet, every
+        self.bar: Any = None
+        self.began: tuple[float, float] | None = None
+        self.said = time.perf_counter()
+
+    def __enter__(self) -> Progress:
+        if not self.quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn
+            from rich.progress import Progress as Bar
+
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
+            self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
+            self.bar.start()
+            self.task = self.bar.add_task(self.name, total=1.0, left="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def show(self, step: int, seconds: float) -> None:
+        """Tell where the run is, ``seconds`` after its beginning."""
+        if self.quiet:
+            return
+        left = self.left(step, seconds)
+        if self.bar is not None:
+            self.bar.update(self.task, completed=self.part(step, seconds), left=f"step {step}, {left}")
+        elif time.perf_counter() - self.said >= self.every:
+            self.said = time.perf_counter()
+            print(f"{self.name}: step {step}, {seconds:.0f} s, {left}", file=sys.stderr, flush=True)
+
+    def left(self, step: int, seconds: float) -> str:
+        """The time that the rest will take at the speed of this session, in words."""
+        part = self.part(step, seconds)
+        if self.began is None:
+            self.began = (part, seconds)
+            return "measuring"
+        gained, spent = part - self.began[0], seconds - self.began[1]
+        if gained <= 0:
+            return "measuring"
+        return f"{duration((1 - part) * spent / gained)} left"
+
+
+def duration(seconds: float) -> str:
+    """``95`` seconds as ``1:35``, ``4000`` as ``1:06:40``."""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    text = f"{rest // 60:02d}:{rest % 60:02d}"
+    return f"{hours}:{text}" if hours else text.removeprefix("0")

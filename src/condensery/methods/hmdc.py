@@ -1,0 +1,478 @@
+"""HMDC: heterogeneous model dataset condensation.
+
+Moon, Kim and Park, "Towards Model-Agnostic Dataset Condensation by Heterogeneous Models", ECCV 2024.
+Networks of unlike architecture judge the synthetic set together: each matches the gradients that real
+and synthetic samples cause in it, their agreement is matched as one more term, and a balance gives all
+terms an equal say.
+
+Differs from the paper: any number of peers; one peer has no agreement term. The mean cross-entropy's
+gradient is matched by the sum of squares over all parameters, the image gradient is normalised and
+pixels are clamped, as the authors' code does and the paper does not say.
+
+Differs from the authors' code (each a field, all together in preset ``released``): resets are in place
+so that the ConvNet's body learns (released: only its head does); taps after each ReLU; the head is
+redrawn at a restart; folding averages over depths; k-means++ with squared distances; colour is
+brightness, saturation and contrast; no CutMix inside matching, no cutout beside CutMix; one
+``align_corners``; samples go straight to each peer's size; the gradient is normalised whether or not
+the terms are balanced; tiles are decoded row by row and pixels are what is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from condensery.core.alignment import Alignment
+from condensery.core.balance import Balance
+from condensery.core.cohort import Cohort, Peer, align
+from condensery.core.matching import (
+    cross_entropy,
+    distance,
+    double_backward,
+    parameter_gradients,
+    single_terms,
+    weighted_terms,
+)
+from condensery.core.sampling import candidates, embed, representatives
+from condensery.core.starts import STARTS
+from condensery.core.synthetic import SyntheticSet
+from condensery.data.problem import Problem
+from condensery.errors import RunError, UsageError
+from condensery.methods.base import Context, Info, Method, State, fill
+from condensery.modality import Augmentation, Codec, ImageAugmentation, Pixels
+from condensery.models.backbone import PeerSpec
+from condensery.streams import Streams
+from condensery.types import Batch, Reading
+
+PEERS = (PeerSpec("convnet3", lr=1e-2), PeerSpec("vit_mini", lr=1e-3))
+
+
+@dataclass
+class HMDCState(State):
+    """What HMDC moves: the set, its optimiser, the peers, their alignment, the balance."""
+
+    cohort: Cohort = None  # type: ignore[assignment]
+    optimiser: torch.optim.Optimizer = None  # type: ignore[assignment]
+    balance: Balance = None  # type: ignore[assignment]
+    alignment: Alignment | None = None
+    alignment_optimiser: torch.optim.Optimizer | None = None
+    chosen: Tensor = None  # type: ignore[assignment]
+
+    def tensors(self) -> dict[str, Any]:
+        """Everything that a resume needs."""
+        saved = super().tensors() | {
+            "optimiser": self.optimiser.state_dict(),
+            "cohort": self.cohort.tensors(),
+            "balance": self.balance.sums,
+            "chosen": self.chosen,
+        }
+        if self.alignment is not None and self.alignment_optimiser is not None:
+            saved["alignment"] = self.alignment.state_dict()
+            saved["alignment_optimiser"] = self.alignment_optimiser.state_dict()
+        return saved
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Take over what ``tensors`` gave, in place."""
+        super().load(saved)
+        self.optimiser.load_state_dict(saved["optimiser"])
+        self.cohort.load(saved["cohort"])
+        fill({"balance": self.balance.sums}, {"balance": saved["balance"]})
+        fill({"chosen": self.chosen}, {"chosen": saved["chosen"]})
+        if self.alignment is not None and self.alignment_optimiser is not None:
+            self.alignment.load_state_dict(saved["alignment"])
+            self.alignment_optimiser.load_state_dict(saved["alignment_optimiser"])
+
+
+@dataclass(frozen=True)
+class HMDC(Method):
+    """Heterogeneous model dataset condensation (Moon et al., ECCV 2024).
+
+    Defaults are the supplement's, and the authors' code where it is silent; the peers are two networks
+    that any machine can train from scratch (the paper's ConvNet-3 and pretrained ViT-Tiny: preset
+    ``paper``).
+
+    Attributes:
+        peers: the networks that judge, one or more.
+        start_from: the step-0 set: kmeans, random, mean or noise.
+        factor: tiles per side of a stored image (multi-formation); 1 packs nothing.
+        lr: step of the synthetic set, in data-normalised units. momentum: of its SGD.
+        normalise_gradient: divide each image plane's gradient by its largest entry.
+        balance: weigh the terms by the gradient balance; False: all weights 1.
+        align: mutual distillation: match the peers' agreement and let peers learn it.
+        real_batch: real samples per class in matching, and clusters they are chosen by.
+        synthetic_batch: at most this many decoded samples per class in matching.
+        interval: steps between choosing real samples and sampling the balance.
+        candidates: cluster at most this many samples of a class; None: all of it.
+        choose: real samples by ``kmeans`` of the peer whose turn it is, or at ``random``.
+        restart_every: steps between restarts of peers, alignment and balance.
+        keep_head: a restart leaves the peers' heads as they are (released code).
+        train_samples: real samples that the peers learn from per step (the step that reaches it
+            completes it); 0: peers stay as they were drawn. train_batch: samples in a batch.
+        align_samples: real samples that the alignment learns from per step.
+        alignment_optimiser, alignment_lr: of the affine maps and the layer matrix.
+        fold: how the deeper peer's taps are folded: ``average`` or ``distribute`` (released code).
+        metric: gradient distance: squares ``sum`` over a tensor, or their ``mean``.
+        operations: augmentations of matching and learning; flip only where a mirrored sample keeps
+            its class, cutout only where CutMix is off.
+        mixup: probability of CutMix per batch when peers learn.
+        mixup_in_matching: CutMix within the class in matching too (released code).
+        brightness_only: colour is brightness alone (released code).
+        cutout_with_mixup: keep cutout beside CutMix (released code).
+        seeding: k-means++ by ``squared`` distance, or ``distance`` (released code).
+        two_corners: scale and rotate with a grid of other ``align_corners`` (released code).
+        through_first: resize to the first peer's input before any other's (released code).
+        normalised_storage: store normalised values and decode tiles column by column with
+            ``align_corners`` (released code).
+        epsilon: what the balance's sums start from.
+    """
+
+    title: ClassVar[str] = "HMDC"
+    paper: ClassVar[str] = "Moon et al., ECCV 2024"
+    default_steps: ClassVar[int] = 300
+
+    peers: tuple[PeerSpec, ...] = PEERS
+    start_from: Literal["kmeans", "random", "mean", "noise"] = "kmeans"
+    factor: int = 2
+    lr: float = 5e-3
+    momentum: float = 0.5
+    normalise_gradient: bool = True
+    balance: bool = True
+    align: bool = True
+    real_batch: int = 128
+    synthetic_batch: int = 128
+    interval: int = 10
+    candidates: int | None = None
+    choose: Literal["kmeans", "random"] = "kmeans"
+    restart_every: int = 100
+    keep_head: bool = False
+    train_samples: int = 2000
+    train_batch: int = 128
+    align_samples: int = 2000
+    alignment_optimiser: Literal["sgd", "adam"] = "sgd"
+    alignment_lr: float = 1e-1
+    fold: Literal["average", "distribute"] = "average"
+    metric: Literal["sum", "mean"] = "sum"
+    operations: tuple[str, ...] = ("flip", "color", "crop", "scale", "rotate", "cutout")
+    mixup: float = 0.5
+    mixup_in_matching: bool = False
+    brightness_only: bool = False
+    cutout_with_mixup: bool = False
+    seeding: Literal["squared", "distance"] = "squared"
+    two_corners: bool = False
+    through_first: bool = False
+    normalised_storage: bool = False
+    epsilon: float = 1e-6
+
+    def peers_used(self) -> tuple[str, ...]:
+        """Names of the peers."""
+        return tuple(peer.name for peer in self.peers)
+
+    def codec(self, problem: Problem) -> Codec:
+        """Packed pixels."""
+        if self.normalised_storage:
+            return Pixels(self.factor, corners=True, space="normalised", order="column")
+        return Pixels(self.factor)
+
+    def start(self, problem: Problem, per_class: int, context: Context) -> SyntheticSet:
+        """The step-0 set; ``kmeans`` clusters embeddings of the first peer, untrained."""
+        streams = context.streams.child("start")
+        extra: dict[str, Any] = {}
+        if self.start_from == "kmeans":
+            first = Cohort.build(
+                self.peers[:1], problem, context.streams, context.device, context.modules
+            ).peers[0]
+            extra = {
+                "embed": lambda where: embed(first.backbone, problem, where, context.device),
+                "most": self.candidates,
+                "distance_seeding": self.seeding == "distance",
+            }
+        return STARTS[self.start_from](problem, per_class, self.codec(problem), streams, **extra)
+
+    def init(self, problem: Problem, start: SyntheticSet, context: Context) -> HMDCState:
+        """Peers, alignment and balance around a copy of the start."""
+        self._check()
+        synthetic = start.clone().to(context.device)
+        cohort = Cohort.build(
+            self.peers, problem, context.streams, context.device, context.modules
+        )
+        alignment = self._alignment(cohort, problem, context) if self._aligned else None
+        targets = len(cohort) + (alignment is not None)
+        return HMDCState(
+            synthetic=synthetic,
+            cohort=cohort,
+            optimiser=torch.optim.SGD(
+                list(synthetic.stored.values()), lr=self.lr, momentum=self.momentum
+            ),
+            balance=Balance(problem.classes, targets, self.epsilon),
+            alignment=alignment,
+            alignment_optimiser=self._alignment_optimiser(alignment),
+            chosen=torch.full((problem.classes, self.real_batch), -1),
+        )
+
+    def step(self, state: State, problem: Problem, context: Context) -> Info:
+        """Move the synthetic set once, then let the peers learn from real data."""
+        assert isinstance(state, HMDCState)
+        step, streams = state.step, context.streams
+        if step % self.restart_every == 0:
+            self._restart(state, streams)
+        if step % self.interval == 0:
+            self._choose(state, problem, context)
+        told: dict[int, dict[str, list[float]]] = {}
+        observed = torch.zeros_like(state.balance.sums)
+        for label in context.world.share(problem.labels):
+            told[label] = self._pull(state, problem, label, context, observed)
+        state.balance.sums += context.world.sum(observed)
+        for leaf in state.synthetic.stored.values():
+            leaf.grad = context.world.sum(leaf.grad)
+        state.synthetic.descend(state.optimiser, normalise=self.normalise_gradient)
+        losses = state.cohort.learn(
+            self._batches(problem, context, "learn", step, self.train_samples), state.alignment
+        )
+        told_alignment = self._align(state, problem, context)
+        state.step += 1
+        return Info(summary(told) | {"learning": losses, "alignment": told_alignment})
+
+    # The parts of a step, in the order in which they are used.
+
+    def _restart(self, state: HMDCState, streams: Streams) -> None:
+        """Fresh peers, alignment and balance; the set and its momentum go on."""
+        state.balance.restart()
+        if state.step == 0:
+            return  # just built: nothing has been learned that should be forgotten
+        state.cohort.restart(streams, state.step, self.keep_head)
+        if state.alignment is not None and state.alignment_optimiser is not None:
+            state.alignment.restart(streams("restart alignment", state.step))
+            state.alignment_optimiser.state.clear()
+
+    def _choose(self, state: HMDCState, problem: Problem, context: Context) -> None:
+        """Real samples for the next steps: k-means in the eyes of the peer whose turn it is."""
+        peer = state.cohort.turn(state.step, self.interval)
+        chosen = torch.zeros_like(state.chosen)
+        for label in context.world.share(problem.labels):
+            key = ("choose", state.step, label)
+            positions = candidates(
+                problem.of(label), self.candidates, context.streams("candidates", *key)
+            )
+            if self.choose == "random":
+                order = torch.randperm(len(positions), generator=context.streams(*key))
+                picked = order[: self.real_batch].tolist()
+            else:
+                features = embed(peer.backbone, problem, positions, context.device)
+                picked = representatives(
+                    features, self.real_batch, context.streams(*key), seeding=self.seeding
+                )
+            found = torch.full_like(chosen[label], -1)
+            found[: len(picked)] = torch.from_numpy(positions[picked])
+            chosen[label] = found
+        state.chosen.copy_(context.world.sum(chosen))
+
+    def _pull(
+        self, state: HMDCState, problem: Problem, label: int, context: Context, observed: Tensor
+    ) -> dict[str, list[float]]:
+        """Add one class's balanced gradient to the set; what was seen on the way."""
+        leaves = {
+            name: part.detach().clone().requires_grad_()
+            for name, part in state.synthetic.of(label).items()
+        }
+        losses = self.losses(state, problem, label, leaves, context)
+        for index, loss in enumerate(losses):
+            if not bool(loss.isfinite()):
+                raise RunError(
+                    f"term {index} of class {problem.label_names[label]!r} is not finite at step "
+                    f"{state.step}: lower lr, or the learning rate of the peers"
+                )
+        values = [float(loss.detach()) for loss in losses]
+        if state.step % self.interval:
+            weights = self._weights(state, label)
+            state.synthetic.pull(label, weighted_terms(losses, leaves, weights).gradient)
+            return {"terms": values, "weights": weights}
+        terms = single_terms(losses, leaves)
+        largest = [max(float(g.abs().max()) for g in term.gradient.values()) for term in terms]
+        observed[label] = torch.tensor(largest, dtype=observed.dtype)
+        weights = self._weights(state, label, observed[label])
+        for weight, term in zip(weights, terms, strict=True):
+            state.synthetic.pull(label, {n: weight * g for n, g in term.gradient.items()})
+        return {"terms": values, "weights": weights, "largest": largest}
+
+    def losses(
+        self,
+        state: HMDCState,
+        problem: Problem,
+        label: int,
+        leaves: Mapping[str, Tensor],
+        context: Context,
+    ) -> list[Tensor]:
+        """The terms of one class, differentiable in ``leaves``: one per peer, then the agreement.
+
+        Args:
+            leaves: the class's stored samples, by leaf name.
+
+        Returns:
+            Scalars: ``len(peers)`` gradient distances, and with an alignment one more.
+        """
+        real, synthetic = self._pair(state, problem, label, leaves, context)
+        with double_backward():
+            real_gradients = self._gradients(state, real, graph=False)
+            synthetic_gradients = self._gradients(state, synthetic, graph=True)
+        peers = len(state.cohort)
+        pairs = list(zip(real_gradients, synthetic_gradients, strict=True))
+        losses = [distance(r, s, self.metric) for r, s in pairs[:peers]]
+        if pairs[peers:]:
+            losses.append(torch.stack([distance(r, s, self.metric) for r, s in pairs[peers:]]).sum())
+        return losses
+
+    def _pair(
+        self,
+        state: HMDCState,
+        problem: Problem,
+        label: int,
+        leaves: Mapping[str, Tensor],
+        context: Context,
+    ) -> tuple[Batch, Batch]:
+        """Real and synthetic samples of a class, altered by one and the same draw."""
+        key, streams = (state.step, label), context.streams
+        chosen = state.chosen[label]
+        real = problem.batch(chosen[chosen >= 0].cpu(), device=context.device)
+        decoded = state.synthetic.codec.decode(leaves, problem.modality)
+        if len(decoded) > self.synthetic_batch:
+            order = torch.randperm(len(decoded), generator=streams("subset", *key))
+            decoded = decoded[order[: self.synthetic_batch].to(decoded.device)]
+        target = torch.full((len(decoded),), label, device=decoded.device)
+        augmentation = self._augmentation(problem)
+        draw = augmentation.draw(streams("match", *key), 1, shared=True)
+        assert isinstance(real.x, Tensor)
+        real = real._replace(x=augmentation.apply(draw, real.x))
+        synthetic = Batch(augmentation.apply(draw, decoded), target)
+        if self.mixup_in_matching and float(torch.rand((), generator=streams("coin", *key))) < self.mixup:
+            # Within one class the labels stay as they are: only pixels are mixed.
+            real = real._replace(x=augmentation.mix(streams("mix real", *key), real, problem.classes).x)
+            mixed = augmentation.mix(streams("mix synthetic", *key), synthetic, problem.classes)
+            synthetic = synthetic._replace(x=mixed.x)
+        return self._detour(state, real), self._detour(state, synthetic)
+
+    def _gradients(self, state: HMDCState, batch: Batch, graph: bool) -> list[Any]:
+        """Gradients of each peer's cross-entropy, then of the agreement, by each peer's parameters."""
+        aligned = state.alignment is not None
+        readings: list[Reading] = [p.backbone.read(batch, taps=aligned) for p in state.cohort]
+        found = [
+            parameter_gradients(
+                cross_entropy(reading.logits, batch.y), peer.parameters, graph, retain=aligned
+            )
+            for peer, reading in zip(state.cohort, readings, strict=True)
+        ]
+        if state.alignment is not None:
+            agreement = state.alignment([reading.taps for reading in readings])
+            parameters = [p for peer in state.cohort for p in peer.parameters]
+            gradients = parameter_gradients(agreement, parameters, graph)
+            found.extend(split_by_peer(gradients, state.cohort.peers))
+        return found
+
+    def _weights(self, state: HMDCState, label: int, fresh: Tensor | None = None) -> list[float]:
+        """One weight per term: the balance, with the maxima that were sampled in this very step."""
+        if not self.balance:
+            return [1.0] * state.balance.sums.shape[1]
+        sums = state.balance.sums[label]
+        sums = sums if fresh is None else sums + fresh
+        return (sums.min() / sums).tolist()
+
+    def _batches(
+        self, problem: Problem, context: Context, name: str, step: int, samples: int
+    ) -> Iterator[Batch]:
+        """Augmented real batches until the step that reaches ``samples``, or the data ends."""
+        order = torch.randperm(len(problem.train), generator=context.streams(name, step))
+        augmentation = self._augmentation(problem, learning=True)
+        for index, start in enumerate(range(0, len(order), self.train_batch)):
+            if start >= samples:
+                return
+            batch = problem.batch(order[start : start + self.train_batch], device=context.device)
+            streams = context.streams
+            draw = augmentation.draw(streams(name, step, index, "draw"), len(batch.y))
+            assert isinstance(batch.x, Tensor)
+            batch = batch._replace(x=augmentation.apply(draw, batch.x))
+            if float(torch.rand((), generator=streams(name, step, index, "coin"))) < self.mixup:
+                batch = augmentation.mix(streams(name, step, index, "mix"), batch, problem.classes)
+            yield batch
+
+    def _align(self, state: HMDCState, problem: Problem, context: Context) -> float | None:
+        if state.alignment is None or state.alignment_optimiser is None:
+            return None
+        batches = self._batches(problem, context, "align", state.step, self.align_samples)
+        return align(state.cohort, state.alignment, state.alignment_optimiser, batches)
+
+    # What follows from the settings.
+
+    @property
+    def _aligned(self) -> bool:
+        return self.align and len(self.peers) > 1
+
+    def _check(self) -> None:
+        if self.lr <= 0 or self.real_batch < 1 or self.interval < 1 or self.restart_every < 1:
+            raise UsageError("hmdc: lr, real_batch, interval and restart_every must be positive")
+        if not 0 <= self.mixup <= 1:
+            raise UsageError(f"hmdc: mixup is a probability between 0 and 1, got {self.mixup}")
+
+    def _augmentation(self, problem: Problem, learning: bool = False) -> Augmentation:
+        augmentation = ImageAugmentation(
+            self.operations,
+            brightness_only=self.brightness_only,
+            corners_grid=True if self.two_corners else None,
+        )
+        left_out = [] if getattr(problem.modality, "mirror", True) else ["flip"]
+        mixes = learning or self.mixup_in_matching
+        if mixes and self.mixup > 0 and not self.cutout_with_mixup:
+            left_out.append("cutout")
+        return augmentation.without(*left_out)
+
+    def _alignment(self, cohort: Cohort, problem: Problem, context: Context) -> Alignment:
+        """An alignment that fits the peers' taps, read from one training sample."""
+        with torch.no_grad():
+            taps = []
+            for peer in cohort:
+                peer.backbone.eval()
+                taps.append(peer.backbone.read(problem.batch(np.arange(1), device=context.device)).taps)
+                peer.backbone.train()
+        generator = context.streams("build alignment")
+        return Alignment(taps, generator, self.fold).to(context.device)
+
+    def _alignment_optimiser(self, alignment: Alignment | None) -> torch.optim.Optimizer | None:
+        if alignment is None:
+            return None
+        kind = torch.optim.SGD if self.alignment_optimiser == "sgd" else torch.optim.Adam
+        return kind(alignment.parameters(), lr=self.alignment_lr)
+
+    def _detour(self, state: HMDCState, batch: Batch) -> Batch:
+        """Released code: samples pass the first peer's input size on their way to all others."""
+        size = state.cohort.peers[0].backbone.size
+        if not self.through_first or size is None:
+            return batch
+        assert isinstance(batch.x, Tensor)
+        x = F.interpolate(batch.x, list(size), mode="bilinear", align_corners=True)
+        return batch._replace(x=x)
+
+
+def split_by_peer(gradients: tuple[Tensor | None, ...], peers: list[Peer]) -> list[Any]:
+    """A flat list of gradients, cut into one tuple per peer."""
+    parts, start = [], 0
+    for peer in peers:
+        end = start + len(peer.parameters)
+        parts.append(gradients[start:end])
+        start = end
+    return parts
+
+
+def summary(told: Mapping[int, Mapping[str, list[float]]]) -> dict[str, Any]:
+    """Means over the classes of what they told, and the largest gradient over the classes."""
+    told_values: dict[str, Any] = {}
+    for name in ("terms", "weights", "largest"):
+        rows = [one[name] for one in told.values() if name in one]
+        if rows:
+            reduce = np.max if name == "largest" else np.mean
+            told_values[name] = reduce(np.array(rows), axis=0).tolist()
+    return told_values
+
