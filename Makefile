@@ -38,7 +38,7 @@ docs: $(WRITER)  ## the documentation, into docs/_build/html
 
 clean:  ## remove the environment and everything built; runs stay
 	rm -rf $(VENV) build dist docs/_build src/*.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
-	find src tests examples benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Once, and again whenever the stated dependencies or the tested versions change.
 $(DEVELOPER): pyproject.toml constraints.txt | $(BIN)/python
