@@ -16,8 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "condensery"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-# Forty is the habit; this is where a function has become two.
-LONGEST_FUNCTION = 60
+# Lines of code, signature and docstring aside: here a function has become two.
+LONGEST_FUNCTION = 40
 # In two parts each, so that this file does not hold what it forbids.
 OF_ONE_MACHINE = ["/wo" + "rk/", "/ro" + "ot/", "/far" + "m/", ".lib" + "rary/", "/ho" + "me/"]
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
@@ -62,6 +62,12 @@ def overloads(node: ast.ClassDef | Function) -> bool:
     return bool(named & {"overload", "setter"})
 
 
+def code_lines(node: Function) -> int:
+    """Lines of a function's code, from the first statement after its docstring to its end."""
+    body = node.body[1:] if ast.get_docstring(node) else node.body
+    return (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
 def test_every_module_says_what_it_is_for() -> None:
     silent = [place(path) for path in SOURCES if not ast.get_docstring(ast.parse(path.read_text()))]
     assert not silent, f"modules without a docstring: {silent}"
@@ -79,10 +85,10 @@ def test_every_public_class_and_function_has_a_docstring() -> None:
 
 def test_no_function_is_longer_than_a_screen() -> None:
     long = [
-        f"{place(path, node)} {node.name}: {node.end_lineno - node.lineno + 1} lines"
+        f"{place(path, node)} {node.name}: {code_lines(node)} lines"
         for path in SOURCES
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, Function) and (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION
+        if isinstance(node, Function) and code_lines(node) > LONGEST_FUNCTION
     ]
     assert not long, f"longer than {LONGEST_FUNCTION} lines:\n" + "\n".join(long)
 

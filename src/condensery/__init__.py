@@ -18,18 +18,18 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from condensery.api import condense as condense
+    from condensery.api import evaluate as evaluate
+    from condensery.api import report as report
     from condensery.artefact import load as load
     from condensery.artefact import save as save
     from condensery.core.synthetic import SyntheticSet as SyntheticSet
     from condensery.data import load_problem as load_problem
-    from condensery.engine import condense as condense
-    from condensery.evaluate import evaluate as evaluate
     from condensery.methods import HMDC as HMDC
     from condensery.methods import KMeans as KMeans
     from condensery.methods import Mean as Mean
     from condensery.methods import Random as Random
     from condensery.models import PeerSpec as PeerSpec
-    from condensery.report import report as report
 
 __version__ = "0.1.0"
 
@@ -40,11 +40,11 @@ _PUBLIC = {
     "PeerSpec": "condensery.models",
     "Random": "condensery.methods",
     "SyntheticSet": "condensery.core.synthetic",
-    "condense": "condensery.engine",
-    "evaluate": "condensery.evaluate",
+    "condense": "condensery.api",
+    "evaluate": "condensery.api",
     "load": "condensery.artefact",
     "load_problem": "condensery.data",
-    "report": "condensery.report",
+    "report": "condensery.api",
     "save": "condensery.artefact",
 }
 
