@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 DEVELOPER := $(VENV)/installed-dev
 WRITER := $(VENV)/installed-docs
 RUN := runs/demo
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all check bench docs clean
