@@ -11,8 +11,9 @@ from torch import nn
 
 from condensery.errors import UsageError
 from condensery.modality import Modality
-from condensery.models import convnet, mlp, resnet, timm_net
+from condensery.models import convnet, foreign, mlp, resnet, timm_net, transformers_net
 from condensery.models.backbone import Backbone, PeerSpec
+from condensery.models.foreign import fingerprint
 from condensery.models.plan import Entry, Family, Plan
 from condensery.models.weights import body_of, head_of
 from condensery.streams import borrow
@@ -37,11 +38,23 @@ MODELS: dict[str, Entry] = {
     "vit_mini": Entry(timm_net.vit_mini, "ViT of width 64, depth 4", "vit", _BLOCKS),
     "mixer_mini": Entry(timm_net.mixer_mini, "MLP-Mixer of width 64, depth 4", "mlp", _BLOCKS),
     "mlp": Entry(mlp.mlp, "perceptron with two hidden layers of 256", "mlp", "hidden layers"),
+    "resnet18": Entry(timm_net.timm_plan, "timm resnet18", "cnn", _STAGES),
+    "resnet50": Entry(timm_net.timm_plan, "timm resnet50", "cnn", _STAGES),
+    "resnet101": Entry(timm_net.timm_plan, "timm resnet101", "cnn", _STAGES),
+    "vit_tiny": Entry(timm_net.timm_plan, "timm vit_tiny_patch16_224", "vit", _BLOCKS),
+    "vit_small": Entry(timm_net.timm_plan, "timm vit_small_patch16_224", "vit", _BLOCKS),
+    "vit_base": Entry(timm_net.timm_plan, "timm vit_base_patch16_224", "vit", _BLOCKS),
+    "transformers": Entry(
+        transformers_net.transformers_plan,
+        "image encoder of a local transformers folder: weights=FOLDER",
+        "vit",
+        "layers",
+    ),
 }
 
 
 def entry(name: str) -> Entry:
-    """The table's line for a name.
+    """The table's line for a name; any name of timm has one too.
 
     Raises:
         UsageError: unknown; the closest names are said.
@@ -50,8 +63,13 @@ def entry(name: str) -> Entry:
         return MODELS[name]
     if convnet.parse(name):
         return MODELS["convnet3"]
-    close = difflib.get_close_matches(name, MODELS, n=3, cutoff=0.5)
-    raise UsageError(f"unknown model {name!r}; close: {', '.join(close or MODELS)}")
+    kind = timm_net.family_of(name)
+    if kind is not None:
+        return Entry(timm_net.timm_plan, f"timm {name}", kind, "stages or blocks")
+    names = [*MODELS, *timm_net.known()]
+    close = difflib.get_close_matches(name, names, n=4, cutoff=0.5) or list(MODELS)
+    raise UsageError(f"unknown model {name!r}; did you mean {', '.join(close)}? "
+                     f"(condensery list models)")  # fmt: skip
 
 
 def build(
@@ -77,7 +95,10 @@ def build(
         UsageError: unknown name, weights that do not fit, a setting that this network cannot use.
         RunError: pretrained weights that cannot be fetched.
     """
-    plan = entry(spec.name).plan(spec, modality, classes)
+    if modules and spec.name in modules:
+        plan = foreign.foreign_plan(spec, modality, classes, modules)
+    else:
+        plan = entry(spec.name).plan(spec, modality, classes)
     with borrow(generator):
         backbone = plan.factory()
     backbone.factory = plan.factory
@@ -122,35 +143,43 @@ class Description(NamedTuple):
     """What ``condensery list models`` says of a network.
 
     Attributes:
-        parameters: how many. size: (height, width) of its input.
-        taps: channels and grid of each, shallow to deep. family: ``cnn``, ``vit`` or ``mlp``.
-        about: one line.
+        parameters: how many; None where only the weights that are given decide.
+        size: (height, width) of its input, or None likewise.
+        taps: channels and grid of each, shallow to deep.
+        family: ``cnn``, ``vit`` or ``mlp``: the average it belongs to.
+        about: one line. tapped: what the taps are.
     """
 
-    parameters: int
-    size: tuple[int, int]
+    parameters: int | None
+    size: tuple[int, int] | None
     taps: tuple[tuple[int, ...], ...]
     family: Family
     about: str
+    tapped: str
 
 
+@torch.no_grad()
 def describe(name: str, modality: Modality, classes: int = 10) -> Description:
-    """Build a network from scratch, read two blank samples, and say what it is.
+    """Say what a network is, from shapes alone: nothing is drawn, fetched or computed.
 
     Raises:
         UsageError: unknown name, or a network that cannot take this data.
     """
     line = entry(name)
-    backbone = build(PeerSpec(name), modality, classes, torch.Generator().manual_seed(0)).eval()
-    blank = Batch(torch.zeros(2, *modality.shape), torch.zeros(2, dtype=torch.int64))
-    with torch.no_grad():
-        reading = backbone.read(blank)
+    if name == "transformers":
+        return Description(None, None, (), line.family, line.about, line.taps)
+    plan = line.plan(PeerSpec(name), modality, classes)
+    with torch.device("meta"), borrow(torch.Generator().manual_seed(0)):
+        backbone = plan.factory().eval()
+        blank = torch.zeros(2, *modality.shape)
+        reading = backbone.read(Batch(blank, torch.zeros(2, dtype=torch.int64)))
     return Description(
         sum(parameter.numel() for parameter in backbone.parameters()),
-        backbone.size or tuple(modality.shape[-2:]),
+        backbone.size,
         tuple(tuple(tap.spatial.shape[1:]) for tap in reading.taps),
         line.family,
         line.about,
+        line.taps,
     )
 
 
@@ -166,4 +195,5 @@ __all__ = [
     "describe",
     "entry",
     "family",
+    "fingerprint",
 ]

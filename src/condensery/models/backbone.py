@@ -22,9 +22,10 @@ class PeerSpec:
 
     Attributes:
         name: a name of ``condensery list models``, a timm name, or a name of ``modules=``.
-        weights: None trains from scratch; ``pretrained`` fetches; else a checkpoint file or a folder.
-        size: side of the input that samples are resized to; None: what the network was made for, or
-            the size of the data for networks that take any.
+        weights: None trains from scratch; ``pretrained`` fetches; else a checkpoint file or a
+            folder.
+        size: side of the input that samples are resized to; None: what the network was made for,
+            or the size of the data for networks that take any.
         taps: names of layers of a foreign module to read, or ``auto``.
         normalise: ``model``: samples are converted to the mean and std the weights were trained
             with; ``data``: they stay data-normalised; ``auto``: ``model`` when pretrained.
@@ -45,8 +46,8 @@ class PeerSpec:
 class Backbone(nn.Module):
     """A network of any kind behind one interface. Samples come in data-normalised.
 
-    A subclass builds its layers in ``__init__`` and says how they are read in ``look``. It is made by
-    a *factory*, a function without arguments that draws its initial weights from the global
+    A subclass builds its layers in ``__init__`` and says how they are read in ``look``. It is made
+    by a *factory*, a function without arguments that draws its initial weights from the global
     generator; ``restart`` runs it again.
 
     Attributes:
@@ -84,11 +85,13 @@ class Backbone(nn.Module):
         return self.look(self.prepare(batch.x), batch.mask, taps)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Logits ``(n, classes)`` of data-normalised samples: an ordinary module for everyone else."""
+        """Logits ``(n, classes)`` of data-normalised samples: an ordinary module for others."""
         return self.look(self.prepare(x), mask, taps=False).logits
 
-    def use_statistics(self, modality: Modality, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        """Convert data-normalised images to this mean and std (of pixels in [0, 1], per channel)."""
+    def use_statistics(
+        self, modality: Modality, mean: tuple[float, ...], std: tuple[float, ...]
+    ) -> None:
+        """Convert data-normalised images to this mean and std, per channel, of pixels in [0, 1]."""
         data_mean, data_std = modality.statistics(torch.zeros(1))  # type: ignore[attr-defined]
         own_mean = torch.tensor(mean).view(1, -1, 1, 1)
         own_std = torch.tensor(std).view(1, -1, 1, 1)
@@ -110,8 +113,8 @@ class Backbone(nn.Module):
             RuntimeError: the network was not made by a factory.
         """
         if self.factory is None:
-            raise RuntimeError("this network was handed over ready-made and cannot restart; hand over "
-                               "a factory instead: modules={'mine': function}")  # fmt: skip
+            raise RuntimeError("this network was handed over ready-made and cannot restart; hand "
+                               "over a factory instead: modules={'mine': function}")  # fmt: skip
         device = next(self.parameters()).device
         with borrow(generator), torch.enable_grad():
             fresh = self.factory()

@@ -49,8 +49,8 @@ class ConvNet(Backbone):
             raise UsageError(f"a ConvNet has a depth and a width from 1; got {depth} and {width}")
         if min(grid) < 1:
             fits = min(size).bit_length() - 1
-            raise UsageError(f"convnet{depth} halves {size[0]} x {size[1]} images {depth} times, which "
-                             f"leaves no pixel: take at most convnet{fits}")  # fmt: skip
+            raise UsageError(f"convnet{depth} halves {size[0]} x {size[1]} images {depth} times, "
+                             f"which leaves no pixel: take at most convnet{fits}")  # fmt: skip
         self.size = size
         self.released_taps = released_taps
         inputs = [channels] + [width] * (depth - 1)
@@ -105,7 +105,7 @@ class LeNet(Backbone):
 
 
 def parse(name: str) -> tuple[int, int] | None:
-    """Depth and width of a name: ``convnet4`` (width 128), ``convnet3_w32``; None for other names."""
+    """Depth and width of a name: ``convnet4`` (width 128), ``convnet3_w32``; None for others."""
     if name == "convnet_mini":
         return 3, MINI_WIDTH
     found = NAME.fullmatch(name)

@@ -1,4 +1,4 @@
-"""What an entry of the table of models answers: how to make a network, and where its weights are."""
+"""What an entry of the table of models answers: how to make a network, where its weights are."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def refuse_taps(spec: PeerSpec) -> None:
         UsageError: ``spec.taps`` names layers.
     """
     if spec.taps != "auto":
-        raise UsageError(f"{spec.name} has its own taps; leave taps at 'auto' (layers are named for "
-                         f"networks handed over with modules=)")  # fmt: skip
+        raise UsageError(f"{spec.name} has its own taps; leave taps at 'auto' (layers are named "
+                         f"for networks handed over with modules=)")  # fmt: skip
 
 
 def house_plan(

@@ -3,14 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from condensery.errors import UsageError
 from condensery.modality import Modality
 from condensery.models.backbone import Backbone, PeerSpec, as_map
-from condensery.models.plan import Plan, head_names, house_plan, input_size, refuse_taps
+from condensery.models.plan import (
+    Family,
+    Plan,
+    Statistics,
+    head_names,
+    house_plan,
+    input_size,
+    refuse_taps,
+)
+from condensery.models.weights import fetch_timm, read_state
+from condensery.streams import borrow
 from condensery.types import Reading, Tap
+
+ALIASES = {f"vit_{size}": f"vit_{size}_patch16_224" for size in ("tiny", "small", "base")}
+
+# Files of timm.models whose networks are transformers or perceptrons; all others are CNNs.
+FAMILIES: dict[str, Family] = {
+    **dict.fromkeys(
+        ("beit", "cait", "crossvit", "davit", "deit", "efficientformer", "eva", "flexivit",
+         "hiera", "levit", "maxxvit", "mvitv2", "naflexvit", "nest", "pit", "pvt_v2",
+         "swin_transformer", "swin_transformer_v2", "swin_transformer_v2_cr", "tiny_vit", "tnt",
+         "twins", "visformer", "vision_transformer", "vision_transformer_hybrid",
+         "vision_transformer_relpos", "vision_transformer_sam", "vitamin", "volo", "xcit"),
+        "vit",
+    ),
+    "mlp_mixer": "mlp",
+}  # fmt: skip
 
 
 class TimmNet(Backbone):
@@ -94,14 +122,117 @@ def vit_mini(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
 
 
 def mixer_mini(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
-    """An MLP-Mixer (Tolstikhin et al., NeurIPS 2021) of width 64 and depth 4, patches as vit_mini."""
+    """An MLP-Mixer (Tolstikhin et al., NeurIPS 2021), width 64, depth 4, patches as vit_mini."""
 
     def make(patch: int, size: tuple[int, int]) -> nn.Module:
         from timm.models.mlp_mixer import MlpMixer
 
+        side: Any = size  # its annotation says int; it takes (height, width)
         return MlpMixer(
-            img_size=size, patch_size=patch, in_chans=modality.shape[0], num_classes=classes,
+            img_size=side, patch_size=patch, in_chans=modality.shape[0], num_classes=classes,
             embed_dim=64, num_blocks=4,
         )  # fmt: skip
 
     return _small(spec, modality, make)
+
+
+def family_of(name: str) -> Family | None:
+    """The family of a name of timm; None where timm does not know it."""
+    import timm
+
+    if not timm.is_model(name):
+        return None
+    module = timm.model_entrypoint(name.split(".")[0]).__module__
+    return FAMILIES.get(module.rsplit(".", 1)[-1], "cnn")
+
+
+def known() -> list[str]:
+    """All names of timm."""
+    import timm
+
+    return timm.list_models()
+
+
+def timm_plan(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
+    """Any network of timm: from scratch, with timm's weights, or with those of a local file.
+
+    The input size is ``spec.size``, else what the weights were made for. Pretrained positions are
+    resampled to another size, and the first convolution is adapted to grey images, both by timm.
+
+    Raises:
+        UsageError: no such weights are published, or this size cannot be had.
+    """
+    import timm
+
+    refuse_taps(spec)
+    name = ALIASES.get(spec.name, spec.name)
+    config = timm.get_pretrained_cfg(name, allow_unregistered=False)
+    if config is None:
+        raise UsageError(f"timm knows no weights {name!r}; leave the tag after the dot out")
+    side = input_size(spec, modality) if spec.size is not None else config.input_size[1:]
+    size = (side[0], side[1])
+    channels = modality.shape[0]
+
+    def make() -> Backbone:
+        return TimmNet(_create(name, config, size, channels, classes), size)
+
+    if spec.weights is None:
+        return Plan(make)
+    weights = spec.weights
+
+    def fetch() -> dict[str, Tensor]:
+        path = fetch_timm(name, config) if weights == "pretrained" else Path(weights)
+        return _adapted(name, config, size, channels, path)
+
+    return Plan(make, fetch, Statistics(tuple(config.mean), tuple(config.std)))
+
+
+def _create(
+    name: str, config: Any, size: tuple[int, int], channels: int, classes: int, **more: Any
+) -> nn.Module:
+    """A network of timm for this size.
+
+    Raises:
+        UsageError: timm cannot make it so.
+    """
+    import timm
+
+    fixed: dict[str, Any] = {"img_size": size} if config.fixed_input_size else {}
+    try:
+        network = timm.create_model(name, num_classes=classes, in_chans=channels, **fixed, **more)
+    except (AssertionError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise UsageError(f"timm cannot make {name} for {size[0]} x {size[1]} images: "
+                         f"{str(error).splitlines()[0]}") from error  # fmt: skip
+    patch = getattr(getattr(network, "patch_embed", None), "patch_size", (1, 1))
+    if size[0] % patch[0] or size[1] % patch[1]:
+        raise UsageError(f"{name} cuts patches of {patch[0]} x {patch[1]}, which do not divide "
+                         f"{size[0]} x {size[1]}: choose a multiple as size")  # fmt: skip
+    return network
+
+
+def _adapted(
+    name: str, config: Any, size: tuple[int, int], channels: int, path: Path
+) -> dict[str, Tensor]:
+    """Weights of a file after timm's adaptations to this size and these channels.
+
+    The network is made with as many outputs as the file's head has, so that timm loads it strictly.
+
+    Raises:
+        UsageError: the file is not of this network.
+    """
+    state = read_state(path)
+    head = state.get(f"{config.classifier}.weight")
+    outputs = 0 if head is None else len(head)
+    # timm counts in the file's own classes here: nothing is dropped, nothing shifted.
+    overlay = {"state_dict": state, "num_classes": outputs, "label_offset": 0, "custom_load": False}
+    with borrow(torch.Generator().manual_seed(0)):
+        try:
+            network = _create(
+                name, config, size, channels, outputs,
+                pretrained=True, pretrained_cfg_overlay=overlay,
+            )  # fmt: skip
+        except (RuntimeError, KeyError) as error:
+            lines = " ".join(str(error).split())
+            raise UsageError(f"{path} does not hold the weights of {name}: "
+                             f"{lines[:300]}") from error  # fmt: skip
+    return {f"network.{key}": tensor for key, tensor in network.state_dict().items()}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pickle
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from condensery.errors import UsageError
+from condensery.errors import RunError, UsageError
 
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 WRAPPERS = ("state_dict", "model", "model_state_dict")
 
 
@@ -24,11 +26,14 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         UsageError: no such file, another ending, or a file that holds more than tensors.
     """
     path = Path(path).expanduser()
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: give the weights file, or name the model "
+                         f"'transformers' to read a transformers folder")  # fmt: skip
     if not path.is_file():
         raise UsageError(f"no weights at {path}: give an existing .safetensors, .pt or .pth file")
     if path.suffix == ".safetensors":
         state = _read_safetensors(path)
-    elif path.suffix in (".pt", ".pth"):
+    elif path.suffix in (".pt", ".pth", ".bin"):
         state = _read_torch(path)
     else:
         raise UsageError(f"{path.name}: weights are read from .safetensors, .pt or .pth files")
@@ -62,6 +67,69 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(t, Tensor) for t in state.values()):
         raise UsageError(f"{path} holds no tensors by name; save network.state_dict()")
     return dict(state)
+
+
+def fetch_timm(name: str, config: Any) -> Path:
+    """The file with timm's weights of a network: from the local cache, else from the hub.
+
+    Args:
+        name: of timm. config: its pretrained configuration.
+
+    Raises:
+        UsageError: nobody has published weights for it.
+        RunError: they are not in the cache and cannot be fetched; it says how to give a local file.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    if not config.hf_hub_id:
+        raise UsageError(f"timm has no pretrained weights of {name} on the hub; give weights=FILE, "
+                         f"or leave weights out to start from scratch")  # fmt: skip
+    repository, _, revision = config.hf_hub_id.partition("@")
+    names = [config.hf_hub_filename] if config.hf_hub_filename else list(HUB_FILES)
+    for file in names:
+        cached = try_to_load_from_cache(repository, file, revision=revision or None)
+        if isinstance(cached, str):
+            return Path(cached)
+    return _download(repository, revision or None, names, name)
+
+
+def _require_hub(repository: str, what: str, how: str) -> None:
+    """Say within seconds that the hub cannot be reached (its own client retries for minutes).
+
+    Raises:
+        RunError: offline.
+    """
+    import socket
+    from urllib.parse import urlsplit
+
+    from huggingface_hub import constants
+
+    where = urlsplit(constants.ENDPOINT)
+    port = where.port or (80 if where.scheme == "http" else 443)
+    try:
+        if constants.HF_HUB_OFFLINE:
+            raise OSError("HF_HUB_OFFLINE is set")
+        socket.create_connection((where.hostname or "", port), timeout=3).close()
+    except OSError as error:
+        raise RunError(f"{what} ({repository}) are not in the local cache and the hub cannot be "
+                       f"reached ({error}); {how}") from None  # fmt: skip
+
+
+def _download(repository: str, revision: str | None, names: list[str], what: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    how = "give a local file instead: weights=FILE.safetensors, or leave weights out for scratch"
+    _require_hub(repository, f"the pretrained weights of {what}", how)
+    for file in names:
+        try:
+            return Path(hf_hub_download(repository, file, revision=revision))
+        except EntryNotFoundError:
+            continue
+        except Exception as error:  # which ones a download raises differs between hub versions
+            reason = " ".join(str(error).split())[:200]
+            raise RunError(f"could not fetch {repository} for {what} ({reason}); {how}") from error
+    raise RunError(f"{repository} holds none of {', '.join(names)}; {how}")
 
 
 def body_of(
