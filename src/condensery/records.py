@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Record:
         seconds: of training and testing. condense_seconds: of making the set.
         data: name of the data set. classes: its number of classes.
         settings: the recipe's values that applied to this network (rate, optimiser, batch, ...).
+        fingerprint: of the exported set; a set that was changed since is measured anew.
         circumstances: hardware, versions, commit; see ``circumstances()``.
     """
 
@@ -59,20 +60,25 @@ class Record:
     seconds: float
     condense_seconds: float | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
     circumstances: dict[str, Any] = field(default_factory=dict)
 
     def key(self) -> tuple[Any, ...]:
         """What makes a cell of the grid: two records with one key measured the same thing."""
         return (self.data, self.row, self.per_class, self.replicate, self.model, self.seed,
-                self.recipe, self.split, self.epochs)  # fmt: skip
+                self.recipe, self.split, self.epochs, self.updates)  # fmt: skip
 
 
 def append(path: Path, records: Iterable[Record]) -> None:
-    """Add records to a JSON-lines file, each on disk before the next begins."""
+    """Add records to a JSON-lines file, each on disk before the next begins.
+
+    What a kill left of a last line is cut off first: else the next record would be glued to it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
+    with path.open("ab+") as file:
+        _mend(file)
         for record in records:
-            file.write(json.dumps(dataclasses.asdict(record)) + "\n")
+            file.write((json.dumps(dataclasses.asdict(record)) + "\n").encode())
             file.flush()
             os.fsync(file.fileno())
 
@@ -81,14 +87,16 @@ def read(path: Path) -> list[Record]:
     """All records of a JSON-lines file, in the order in which they were measured.
 
     A last line that was cut short by a kill is left out. Unknown keys are ignored, so that a newer
-    version's records can be read.
+    version's records can be read. Where a cell was measured again (its set or its recipe's values
+    had changed), both records are given; ``newest`` keeps the one that holds.
 
     Raises:
-        ValueError: a line before the last is no record; says which.
+        ValueError: a line is no record; says which.
     """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
     known = {one.name for one in dataclasses.fields(Record)}
     found = []
     for number, line in enumerate(lines, start=1):
@@ -96,10 +104,33 @@ def read(path: Path) -> list[Record]:
             values = json.loads(line)
             found.append(Record(**{name: values[name] for name in values if name in known}))
         except (ValueError, TypeError) as error:
-            if number == len(lines):
+            if number == len(lines) and not text.endswith("\n"):
                 break
             raise ValueError(f"{path}, line {number}, is no record: {error}") from None
     return found
+
+
+def newest(records: Iterable[Record]) -> list[Record]:
+    """One record for each cell (``Record.key``): the last that was measured, in order of the first."""
+    held: dict[tuple[Any, ...], Record] = {}
+    for record in records:
+        held[record.key()] = record
+    return list(held.values())
+
+
+def _mend(file: IO[bytes]) -> None:
+    """Cut off a last line without an end, or give a whole one its end."""
+    file.seek(0)
+    content = file.read()
+    if not content or content.endswith(b"\n"):
+        return
+    whole = content.rfind(b"\n") + 1
+    try:
+        json.loads(content[whole:])
+    except ValueError:
+        file.truncate(whole)
+    else:
+        file.write(b"\n")
 
 
 @cache

@@ -1,1 +1,30 @@
+"""Judging sets: fresh networks are trained on them and tested on real samples, row beside row."""
 
+from __future__ import annotations
+
+from condensery.evaluate.baselines import BASELINES, baselines
+from condensery.evaluate.grid import evaluate, name_of
+from condensery.evaluate.recipes import RECIPES, Override, Recipe, Schedule, recipe_from, shorten
+from condensery.evaluate.statistics import compare, interval, paired, summarise, verdict
+from condensery.evaluate.train import TestSamples, accuracy, train_network
+
+__all__ = [
+    "BASELINES",
+    "RECIPES",
+    "Override",
+    "Recipe",
+    "Schedule",
+    "TestSamples",
+    "accuracy",
+    "baselines",
+    "compare",
+    "evaluate",
+    "interval",
+    "name_of",
+    "paired",
+    "recipe_from",
+    "shorten",
+    "summarise",
+    "train_network",
+    "verdict",
+]

@@ -1,0 +1,119 @@
+"""What a condensed set is compared with: real samples and their means, of equal stored bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from condensery.core.starts import kmeans_start, mean_start, random_start
+from condensery.core.synthetic import SyntheticSet
+from condensery.data.problem import Problem
+from condensery.errors import UsageError
+from condensery.modality import Codec, Pixels
+from condensery.streams import Streams
+
+Sets = Sequence[tuple[int, SyntheticSet]]
+BASELINES = {"random": random_start, "kmeans": kmeans_start, "mean": mean_start}
+PLAIN: dict[str, Codec] = {"image": Pixels()}
+
+
+def baselines(
+    problem: Problem,
+    sets: Sets,
+    *,
+    name: str,
+    start: Sets = (),
+    which: Sequence[str] = tuple(BASELINES),
+    replicates: Sequence[int] | None = None,
+) -> dict[str, list[tuple[int, SyntheticSet]]]:
+    """The rows of a comparison, the condensed set last.
+
+    ``random``, ``kmeans`` (real samples nearest to k-means centres) and ``mean`` (class means; the
+    centres themselves), each plain and, where the set's codec packs several samples into one, as
+    ``random packed`` ... by the same codec. Then ``start`` (the step-0 sets) and ``name``. A baseline
+    has as many samples per class as fit into the bytes of the condensed set (samples after
+    quantising, and labels), but never more than a class has.
+
+    Args:
+        problem: the real samples.
+        sets: condensed sets with their replicates (condensation seeds), all of the same size.
+        name: of their row: the method.
+        start: their step-0 sets, with the same replicates.
+        which: names of ``BASELINES``.
+        replicates: seeds of the baselines' draws; None: those of ``sets``, so that all rows pair.
+
+    Returns:
+        Rows for ``condensery.evaluate.evaluate``.
+
+    Raises:
+        UsageError: no set, sets that differ in size or codec, an unknown baseline.
+    """
+    first = _alike(sets, name)
+    unknown = [one for one in which if one not in BASELINES]
+    if unknown:
+        raise UsageError(f"unknown baseline {unknown[0]!r}; known: {', '.join(BASELINES)}")
+    drawn = [one for one, _ in sets] if replicates is None else list(replicates)
+    forms = {"": plain_codec(first)}
+    if first.codec.multiplies > 1:
+        forms[" packed"] = first.codec
+    rows: dict[str, list[tuple[int, SyntheticSet]]] = {}
+    for one in which:
+        for suffix, codec in forms.items():
+            count = fitting(problem, codec, first.nbytes())
+            rows[one + suffix] = [
+                (seed, _draw(problem, one, suffix, count, codec, seed)) for seed in drawn
+            ]
+    if start:
+        rows["start"] = list(start)
+    rows[name] = list(sets)
+    return rows
+
+
+def plain_codec(synthetic: SyntheticSet) -> Codec:
+    """How one real sample is stored whole, in the modality of a set."""
+    return PLAIN[synthetic.modality.kind]
+
+
+def fitting(problem: Problem, codec: Codec, stored_bytes: int) -> int:
+    """Stored samples per class that fit into so many bytes: samples and labels, every class alike.
+
+    Bounded by the smallest class, whose real samples are used once at most.
+
+    Raises:
+        UsageError: not even one fits.
+    """
+    one = codec.encode(problem.samples(range(codec.multiplies)), problem.modality)
+    label = 1 if problem.classes <= 256 else 2
+    each = codec.nbytes(one, problem.modality) + label
+    smallest = min(len(problem.of(label)) for label in problem.labels)
+    count = min(stored_bytes // (problem.classes * each), smallest // codec.multiplies)
+    if count < 1:
+        raise UsageError(
+            f"{stored_bytes:,} bytes, or a smallest class of {smallest} samples, leave no room for "
+            f"one stored sample per class ({each:,} bytes): leave this baseline out, or condense "
+            f"more per class"
+        )
+    return count
+
+
+def _draw(
+    problem: Problem, one: str, suffix: str, count: int, codec: Codec, seed: int
+) -> SyntheticSet:
+    made = BASELINES[one](problem, count, codec, Streams(seed).child("baseline", one))
+    about = {"method": one + suffix, "seed": seed, "data": problem.name}
+    return dataclasses.replace(made, about=about)
+
+
+def _alike(sets: Sets, name: str) -> SyntheticSet:
+    """The first set, when all have its size and codec."""
+    if not sets:
+        raise UsageError(f"no set of {name!r} to compare with; give at least one")
+    first = sets[0][1]
+    for replicate, other in sets[1:]:
+        if other.nbytes() != first.nbytes() or other.codec != first.codec:
+            raise UsageError(
+                f"the sets of {name!r} differ in size or codec ({first.nbytes():,} bytes for "
+                f"replicate {sets[0][0]}, {other.nbytes():,} for {replicate}): evaluate runs of one "
+                f"size together"
+            )
+    return first

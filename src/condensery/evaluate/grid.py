@@ -1,0 +1,289 @@
+"""The grid: every set x every network x every evaluation seed, one record a cell."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from condensery import records as files
+from condensery.core.synthetic import SyntheticSet
+from condensery.data.problem import Problem, SplitName
+from condensery.errors import RunError, UsageError
+from condensery.evaluate.recipes import Recipe, recipe_from, shorten
+from condensery.evaluate.train import TestSamples, Watch, accuracy, family_of, train_network
+from condensery.modality import Modality
+from condensery.models.backbone import Backbone, PeerSpec
+from condensery.records import Record
+from condensery.streams import Streams
+
+Rows = Mapping[str, Sequence[tuple[int, SyntheticSet]]]
+OnRecord = Callable[[Record, int, int], None]
+
+
+def evaluate(
+    rows: Rows,
+    problem: Problem,
+    models: Sequence[str | PeerSpec],
+    *,
+    recipe: str | Recipe = "hmdc",
+    seeds: Sequence[int] = (0, 1, 2),
+    split: SplitName = "test",
+    epochs: int | None = None,
+    updates: int | None = None,
+    modules: Mapping[str, Callable[[], nn.Module]] | None = None,
+    seen: Collection[str] = (),
+    per_class: float | None = None,
+    device: str | torch.device = "cpu",
+    out: Path | None = None,
+    on_record: OnRecord | None = None,
+    check_every: int | None = None,
+) -> list[Record]:
+    """Train fresh networks on each set and test them, cell by cell.
+
+    Cells go seed by seed, network by network, so that rows that are compared stand side by side from
+    early on. Initial weights and batch orders depend on evaluation seed, network and recipe, not on
+    the row: differences between rows are paired.
+
+    Args:
+        rows: sets by row name, each with its replicate (condensation seed, or seed of a draw); see
+            ``condensery.evaluate.baselines``.
+        problem: the data whose real samples test the networks.
+        models: names, or ``PeerSpec`` for weights or a size of one's own.
+        recipe: a name of ``RECIPES`` or a ``Recipe``. epochs, updates: shorten it; see ``shorten``.
+        seeds: evaluation seeds.
+        split: ``test`` or ``val`` (what is chosen by results is chosen on ``val``).
+        modules: factories of the user's own networks.
+        seen: names of networks that took part in condensing.
+        per_class: stored samples per class of the condensed set, for the records; None: of the last
+            row, where the condensed set stands.
+        device: where to train.
+        out: a file of records; each is on disk before the next cell starts, and a cell that is
+            already there (same key, set and recipe values) is not run again.
+        on_record: called as ``on_record(record, done, of)`` after each cell that was run.
+        check_every: test every so many epochs too and record the best, which is chosen on the
+            evaluated split and therefore never a result. None: the last epoch only.
+
+    Returns:
+        One record a cell, also of those that were there already, in the order of the cells.
+
+    Raises:
+        UsageError: an unknown name, an empty list, a set that does not belong to the data.
+        RunError: a loss that is not finite; names the cell. Records so far are kept.
+    """
+    chosen = shorten(recipe_from(recipe), epochs, updates)
+    specs = [PeerSpec(one) if isinstance(one, str) else one for one in models]
+    _check(rows, problem, specs, seeds, check_every)
+    for spec in specs:
+        family_of(spec, modules)  # an unknown name is said before any time is spent
+    grid = Grid(problem, chosen, split, modules or {}, frozenset(seen), str(device), check_every,
+                _per_class(rows) if per_class is None else per_class)  # fmt: skip
+    there = {one.key(): one for one in files.read(out)} if out else {}
+    cells = list(_cells(rows, specs, seeds))
+    found = []
+    for done, cell in enumerate(cells, start=1):
+        old = there.get(grid.record(cell).key())
+        if old is not None and _same(old, grid.record(cell)):
+            found.append(old)
+            continue
+        new = grid.measure(cell)
+        if out:
+            files.append(out, [new])
+        found.append(new)
+        if on_record is not None:
+            on_record(new, done, len(cells))
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A set that is judged, with what a record says of it (found once, not once a cell)."""
+
+    row: str
+    replicate: int
+    synthetic: SyntheticSet
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits of the exported form."""
+        return fingerprint(self.synthetic)
+
+    @cached_property
+    def stored_bytes(self) -> int:
+        """Bytes of the exported form, labels included."""
+        return self.synthetic.nbytes()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One network trained on one set, once."""
+
+    subject: Subject
+    spec: PeerSpec
+    seed: int
+
+
+@dataclass(eq=False)
+class Grid:
+    """What all cells of one evaluation share."""
+
+    problem: Problem
+    recipe: Recipe
+    split: SplitName
+    modules: Mapping[str, Callable[[], nn.Module]]
+    seen: frozenset[str]
+    device: str
+    check_every: int | None
+    per_class: float
+
+    def __post_init__(self) -> None:
+        self._samples: dict[Modality, TestSamples] = {}
+
+    def samples(self, modality: Modality) -> TestSamples:
+        """The tested split as this set's networks see it; normalised once for all cells."""
+        if modality not in self._samples:
+            made = TestSamples(self.problem, self.split, modality, self.device)
+            self._samples[modality] = made
+        return self._samples[modality]
+
+    def record(
+        self, cell: Cell, accuracy: float = 0.0, best: float | None = None, seconds: float = 0.0
+    ) -> Record:
+        """The record of a cell; before it is measured, with an accuracy of 0."""
+        synthetic, name = cell.subject.synthetic, name_of(cell.spec)
+        samples = len(synthetic) * synthetic.codec.multiplies
+        applied = self.recipe.for_network(cell.spec.name, family_of(cell.spec, self.modules))
+        epochs, updates = applied.length(samples)
+        return Record(
+            row=cell.subject.row, model=name, seen=bool({name, cell.spec.name} & self.seen),
+            replicate=cell.subject.replicate, seed=cell.seed, recipe=self.recipe.name,
+            split=self.split, accuracy=accuracy, best=best, data=self.problem.name,
+            classes=self.problem.classes, per_class=self.per_class, samples=samples,
+            stored_bytes=cell.subject.stored_bytes, epochs=epochs, updates=updates,
+            seconds=seconds, condense_seconds=synthetic.about.get("seconds"),
+            settings=applied.values(), fingerprint=cell.subject.fingerprint,
+            circumstances=files.circumstances(),
+        )  # fmt: skip
+
+    def measure(self, cell: Cell) -> Record:
+        """Train and test one cell.
+
+        Raises:
+            RunError: the loss is not finite; names the cell.
+        """
+        begin = time.perf_counter()
+        synthetic, samples = cell.subject.synthetic, self.samples(cell.subject.synthetic.modality)
+        checks: list[float] = []
+        streams = cell_streams(cell.seed, name_of(cell.spec), self.recipe.name)
+        try:
+            backbone = train_network(synthetic, cell.spec, self.recipe, streams, self.modules,
+                                     self.device, self._watch(checks, samples))  # fmt: skip
+        except RunError as error:
+            raise RunError(
+                f"{name_of(cell.spec)} on row {cell.subject.row!r} (replicate "
+                f"{cell.subject.replicate}, evaluation seed {cell.seed}): {error}; lower its rate "
+                f"in the recipe, or leave it out of --models"
+            ) from None
+        last = accuracy(backbone, samples)
+        best = max([*checks, last]) if self.check_every else None
+        return self.record(cell, last, best, time.perf_counter() - begin)
+
+    def _watch(self, checks: list[float], samples: TestSamples) -> Watch | None:
+        every = self.check_every
+        if every is None:
+            return None
+
+        def watch(epoch: int, backbone: Backbone) -> None:
+            if epoch % every == 0:
+                checks.append(accuracy(backbone, samples))
+
+        return watch
+
+
+def cell_streams(seed: int, model: str, recipe: str) -> Streams:
+    """The streams of one training: of evaluation seed, network and recipe, never of the set."""
+    return Streams(seed).child("evaluate", model, recipe)
+
+
+def name_of(spec: PeerSpec) -> str:
+    """How records and tables call a network: its name, and what was asked for beside it."""
+    weights = "" if spec.weights is None else f" {Path(spec.weights).name}"
+    size = "" if spec.size is None else f" {spec.size}px"
+    own = "" if spec.normalise == "auto" else f" {spec.normalise} statistics"
+    return spec.name + weights + size + own
+
+
+def fingerprint(synthetic: SyntheticSet) -> str:
+    """Sixteen hexadecimal digits that change with the exported samples, labels, codec or modality."""
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update(repr((synthetic.codec.to_dict(), synthetic.modality.to_dict())).encode())
+    digest.update(synthetic.labels.cpu().numpy().tobytes())
+    packed = synthetic.codec.pack(synthetic.stored, synthetic.modality)
+    for name in sorted(packed):
+        digest.update(name.encode())
+        digest.update(packed[name].cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _cells(rows: Rows, specs: Sequence[PeerSpec], seeds: Sequence[int]) -> Iterator[Cell]:
+    subjects = [
+        Subject(row, replicate, synthetic)
+        for row, sets in rows.items()
+        for replicate, synthetic in sets
+    ]
+    for seed in seeds:
+        for spec in specs:
+            for subject in subjects:
+                yield Cell(subject, spec, seed)
+
+
+def _same(old: Record, new: Record) -> bool:
+    """Whether an old record of this key was of this very set, by these very values."""
+    return old.fingerprint == new.fingerprint and old.settings == new.settings
+
+
+def _per_class(rows: Rows) -> float:
+    return list(rows.values())[-1][0][1].per_class
+
+
+def _check(
+    rows: Rows,
+    problem: Problem,
+    specs: Sequence[PeerSpec],
+    seeds: Sequence[int],
+    check_every: int | None,
+) -> None:
+    """Say what cannot be before any time is spent."""
+    for what, given in (("row", rows), ("network", specs), ("evaluation seed", seeds)):
+        if not given:
+            raise UsageError(f"nothing to evaluate: give at least one {what}")
+    names = [name_of(spec) for spec in specs]
+    for what, listed in (("network", names), ("evaluation seed", list(seeds))):
+        twice = next((one for one in listed if listed.count(one) > 1), None)
+        if twice is not None:
+            raise UsageError(f"{what} {twice} is named twice; name each once")
+    if check_every is not None and check_every < 1:
+        raise UsageError(f"check_every counts epochs, from 1; got {check_every}")
+    for row, sets in rows.items():
+        _check_row(row, sets, problem)
+
+
+def _check_row(row: str, sets: Sequence[tuple[int, SyntheticSet]], problem: Problem) -> None:
+    replicates = [replicate for replicate, _ in sets]
+    if not sets or len(set(replicates)) < len(replicates):
+        raise UsageError(f"row {row!r} needs at least one set, each with a replicate of its own; "
+                         f"got replicates {replicates}")  # fmt: skip
+    for _, synthetic in sets:
+        same_shape = tuple(synthetic.modality.shape) == tuple(problem.modality.shape)
+        if not same_shape or synthetic.classes != problem.classes:
+            raise UsageError(
+                f"row {row!r} holds {synthetic.classes} classes of shape "
+                f"{tuple(synthetic.modality.shape)}, {problem.name} has {problem.classes} of shape "
+                f"{tuple(problem.modality.shape)}: evaluate a set on the data it was made from"
+            )

@@ -1,0 +1,233 @@
+"""Recipes: how a network is trained on a set when the set is judged. Plain values, one dict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from torch import Tensor
+
+from condensery.errors import UsageError
+from condensery.modality import Augmentation, ImageAugmentation, Modality
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the learning rate changes.
+
+    Attributes:
+        kind: ``constant``; ``multistep``, times ``factor`` from each of ``at`` on, epoch by epoch;
+            ``cosine``, from the full rate to 0, update by update.
+        at: parts of the epochs in (0, 1), so that a shortened recipe keeps its shape.
+        factor: what the rate is multiplied by at each of them.
+    """
+
+    kind: Literal["constant", "multistep", "cosine"] = "constant"
+    at: tuple[float, ...] = ()
+    factor: float = 1.0
+
+    def rate(self, update: int, updates: int, per_epoch: int) -> float:
+        """What the rate is multiplied by at an update, counted from 0.
+
+        Args:
+            update: updates made so far. updates: in all. per_epoch: in one epoch.
+        """
+        if self.kind == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * update / updates))
+        if self.kind == "multistep":
+            epoch, epochs = update // per_epoch, math.ceil(updates / per_epoch)
+            # The small number keeps 2/3 of 3 epochs at 2, whatever the rounding of 2/3.
+            passed = sum(epoch >= math.floor(part * epochs + 1e-9) for part in self.at)
+            return self.factor**passed
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Override:
+    """What a recipe does differently for one network, or for one family of networks.
+
+    Attributes:
+        network: a network's exact name, or a family (``cnn``, ``vit``, ...; see
+            ``condensery.models.family``). The name goes before the family.
+        optimiser, lr, momentum, weight_decay: None leaves the recipe's value.
+        longer: epochs and updates are multiplied by this.
+    """
+
+    network: str
+    optimiser: Literal["sgd", "adamw"] | None = None
+    lr: float | None = None
+    momentum: float | None = None
+    weight_decay: float | None = None
+    longer: float = 1.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained on a set. The last epoch is what counts.
+
+    Attributes:
+        name: for records and the command line. summary: one line for people.
+        epochs: passes over the decoded samples, in shuffled batches; the last may be smaller.
+        updates: when given, this many optimiser steps instead of ``epochs``.
+        batch: samples in a step.
+        optimiser: ``sgd`` or ``adamw``. lr, momentum (``sgd`` only), weight_decay: its values; all
+            parameters decay.
+        schedule: of the rate.
+        operations: of ``ImageAugmentation``; none for other modalities. Each sample has its own
+            parameters. ``flip`` is left out where a mirrored image changes its class.
+        choose: see ``ImageAugmentation``.
+        mix: probability of CutMix for a batch. mix_vit: whether ViTs get it too.
+        batch_norm: ``eval`` leaves the batch-norm statistics of *pretrained* networks as they came;
+            networks from scratch always learn theirs.
+        overrides: what is different for some networks.
+    """
+
+    name: str
+    summary: str = ""
+    epochs: int = 1000
+    updates: int | None = None
+    batch: int = 128
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    lr: float = 1e-2
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Schedule = Schedule()
+    operations: tuple[str, ...] = ("color", "crop")
+    choose: Literal["geometric", "one"] = "geometric"
+    mix: float = 0.5
+    mix_vit: bool = True
+    batch_norm: Literal["train", "eval"] = "train"
+    overrides: tuple[Override, ...] = ()
+
+    def for_network(self, name: str, family: str) -> Recipe:
+        """The recipe as it applies to one network: its override worked in, none left.
+
+        Args:
+            name: of the network. family: what kind it is; ViTs are ``vit``.
+        """
+        named = {one.network: one for one in reversed(self.overrides)}
+        chosen = named.get(name) or named.get(family) or Override(name)
+        given = {key: value for key in ("optimiser", "lr", "momentum", "weight_decay")
+                 if (value := getattr(chosen, key)) is not None}  # fmt: skip
+        if self.updates is not None:
+            given["updates"] = max(1, round(self.updates * chosen.longer))
+        mix = self.mix if self.mix_vit or family != "vit" else 0.0
+        epochs = max(1, round(self.epochs * chosen.longer))
+        return replace(self, overrides=(), epochs=epochs, mix=mix, **given)
+
+    def length(self, samples: int) -> tuple[int, int]:
+        """Epochs (the last may be cut short) and updates on a set of so many decoded samples."""
+        per_epoch = self.per_epoch(samples)
+        if self.updates is not None:
+            return math.ceil(self.updates / per_epoch), self.updates
+        return self.epochs, self.epochs * per_epoch
+
+    def per_epoch(self, samples: int) -> int:
+        """Updates in one epoch over so many samples.
+
+        None is dropped. A last one that would be alone joins the batch before it: batch norm has no
+        statistics of one.
+        """
+        return max(1, math.ceil((samples - 1) / self.batch))
+
+    def batches(self, order: Tensor) -> list[Tensor]:
+        """Shuffled positions ``(samples,)``, cut into the batches of one epoch."""
+        steps = self.per_epoch(len(order))
+        first = order[: (steps - 1) * self.batch].split(self.batch) if steps > 1 else ()
+        return [*first, order[(steps - 1) * self.batch :]]
+
+    def augmentation(self, modality: Modality) -> Augmentation | None:
+        """How training samples are altered; None for modalities that the papers leave as they are.
+
+        No cutout beside CutMix (both hide a part of an image), no flip where a mirrored image is
+        another class (digits).
+        """
+        if modality.kind != "image":
+            return None
+        out = ("flip",) if not getattr(modality, "mirror", True) else ()
+        out += ("cutout",) if self.mix else ()
+        return ImageAugmentation(self.operations, choose=self.choose).without(*out)
+
+    def values(self) -> dict[str, Any]:
+        """Plain values for a record: what applied, without name and summary."""
+        kept = asdict(self)
+        for name in ("name", "summary", "overrides"):
+            kept.pop(name)
+        # As they come back from a file, so that a record can be compared with the recipe.
+        kept["operations"] = list(self.operations)
+        kept["schedule"]["at"] = list(self.schedule.at)
+        return kept
+
+
+RECIPES: dict[str, Recipe] = {
+    "hmdc": Recipe(
+        name="hmdc",
+        summary="1,000 epochs at a constant rate per model, colour + crop + CutMix (HMDC, section D)",
+        # Moon et al. name the rates of seven networks; others take the ConvNet's.
+        batch_norm="eval",
+        overrides=(
+            Override("resnet18", lr=1e-3),
+            Override("resnet50", lr=1e-3),
+            Override("resnet101", lr=1e-4),
+            Override("vit_base", lr=1e-4),
+            Override("vit", lr=1e-3),
+        ),
+    ),
+    "idc": Recipe(
+        name="idc",
+        summary="1,000 epochs, rate x 0.2 at 2/3 and 5/6, IDC's augmentation + CutMix (IDC, DREAM)",
+        batch=64,
+        schedule=Schedule("multistep", at=(2 / 3, 5 / 6), factor=0.2),
+        operations=("flip", "color", "crop", "scale", "rotate"),
+    ),
+    "quick": Recipe(
+        name="quick",
+        summary="300 updates with a cosine, SGD for CNNs and AdamW for ViTs: seconds on a CPU",
+        # With a handful of images a ViT from scratch barely learns with SGD.
+        updates=300,
+        batch=64,
+        lr=2e-2,
+        schedule=Schedule("cosine"),
+        operations=("color", "crop"),
+        overrides=(
+            Override("vit", optimiser="adamw", lr=1e-3, weight_decay=0.05),
+            Override("mixer_mini", optimiser="adamw", lr=1e-3, weight_decay=0.05),
+        ),
+    ),
+}
+
+
+def recipe_from(recipe: str | Recipe, known: Mapping[str, Recipe] = RECIPES) -> Recipe:
+    """A recipe by name, or the one that is given.
+
+    Raises:
+        UsageError: an unknown name; prints the known ones.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe not in known:
+        raise UsageError(f"unknown recipe {recipe!r}; known: {', '.join(known)}")
+    return known[recipe]
+
+
+def shorten(recipe: Recipe, epochs: int | None = None, updates: int | None = None) -> Recipe:
+    """The recipe with another length; its schedule keeps its shape, its name says the length.
+
+    Args:
+        epochs: passes over the decoded samples. updates: or optimiser steps.
+
+    Raises:
+        UsageError: both are given, or one is below 1.
+    """
+    if epochs is not None and updates is not None:
+        raise UsageError("give --epochs or --updates, not both: each sets the length of training")
+    for what, value in (("--epochs", epochs), ("--updates", updates)):
+        if value is not None and value < 1:
+            raise UsageError(f"{what} must be at least 1, got {value}")
+    if updates is not None and updates != recipe.updates:
+        return replace(recipe, updates=updates, name=f"{recipe.name} ({updates} updates)")
+    if epochs is not None and (recipe.updates is not None or epochs != recipe.epochs):
+        return replace(recipe, epochs=epochs, updates=None, name=f"{recipe.name} ({epochs} epochs)")
+    return recipe

@@ -1,0 +1,313 @@
+"""From records to numbers with a spread: means, t-intervals, paired differences. Pure functions.
+
+The replicate is the condensed set (the condensation seed), not the network trained on it: evaluation
+seeds are averaged first, since more of them never replace more sets. Networks are averaged within a
+replicate, one vote each. Accuracies are parts of 1, as in records.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from condensery.errors import UsageError
+from condensery.records import Record, newest
+
+Unit = Literal["sets", "evaluation seeds"]
+Values = Mapping[int, Mapping[int, float]]
+Table = dict[str, dict[str, dict[int, dict[int, float]]]]
+MEANS = {"mean of seen": True, "mean of unseen": False, "mean of all": None}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and how sure it is. ``sd`` has n - 1; what one value cannot tell is None."""
+
+    mean: float
+    sd: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A difference of two rows over the same replicates.
+
+    Attributes:
+        difference: mean of the differences. sd: of the differences (n - 1). error: sd / sqrt(n).
+        t: difference / error; None when n is 1 or all differences are equal.
+        low, high: the 95 % t-interval; None when n is 1.
+        n: pairs. unit: what a pair is; ``evaluation seeds`` when there is one set only, which says
+            nothing of other sets.
+        verdict: see ``verdict``; None where nothing may be said.
+        tied: all differences are equal, so the verdict rests on their sign alone.
+    """
+
+    difference: float
+    sd: float | None
+    error: float | None
+    t: float | None
+    low: float | None
+    high: float | None
+    n: int
+    unit: Unit
+    verdict: str | None
+    tied: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row on a network, or on a mean of networks.
+
+    Attributes:
+        row: see ``Record``. model: a network, one of ``MEANS``, or ``worst``.
+        network: for ``worst`` the network that it is; else as ``model``.
+        seen: whether the network took part in condensing; None for a mean over both.
+        interval: over ``unit``; None is a hole: a cell of the mean is missing.
+        replicates, seeds: sets, and the fewest evaluation seeds of any of them.
+        unit: what the deviation is over.
+    """
+
+    row: str
+    model: str
+    network: str
+    seen: bool | None
+    interval: Interval | None
+    replicates: int
+    seeds: int
+    unit: Unit
+
+    @property
+    def count(self) -> str:
+        """How many: ``n = 3, m = 3``, or ``1 set, 3 networks`` where nothing is said of other sets."""
+        if self.unit == "sets":
+            return f"n = {self.replicates}, m = {self.seeds}"
+        return f"1 set, {self.seeds} network" + ("s" if self.seeds != 1 else "")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A row against another on a network, a mean of networks, or the worst network.
+
+    ``paired`` None is a hole: a cell of the mean is missing. ``network`` as in ``Line``.
+    """
+
+    row: str
+    against: str
+    model: str
+    network: str
+    seen: bool | None
+    paired: Paired | None
+
+
+def quantile(degrees: int, level: float = 0.95) -> float:
+    """The two-sided quantile of Student's t: 4.303 for 2 degrees of freedom at 95 %."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, 0.5 + level / 2))
+
+
+def interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """Mean, deviation (n - 1) and t-interval of independent values.
+
+    Raises:
+        UsageError: no value.
+    """
+    if not values:
+        raise UsageError("no value to take a mean of")
+    n, mean = len(values), math.fsum(values) / len(values)
+    if n == 1:
+        return Interval(mean, None, None, None, 1)
+    # Equal values have no deviation; rounding of their mean must not give them one.
+    sd = 0.0 if max(values) == min(values) else statistics.stdev(values)
+    half = quantile(n - 1, level) * sd / math.sqrt(n)
+    return Interval(mean, sd, mean - half, mean + half, n)
+
+
+def verdict(difference: float, low: float, high: float, n: int) -> str | None:
+    """What a paired difference over sets allows to say.
+
+    Five sets or more: ``above``, ``below``, or ``no difference`` where the interval holds 0. Three or
+    four: ``suggests above`` at most. Fewer: None, no statement.
+    """
+    if n < 3:
+        return None
+    if low <= 0 <= high:
+        return "no difference"
+    side = "above" if difference > 0 else "below"
+    return side if n >= 5 else f"suggests {side}"
+
+
+def paired(a: Values, b: Values, level: float = 0.95) -> Paired:
+    """The difference of two rows, replicate by replicate, evaluation seeds averaged first.
+
+    With several sets, replicates that both rows have make the pairs. With one set in a row, evaluation
+    seeds do, and nothing is concluded of other sets.
+
+    Args:
+        a, b: accuracy by replicate and evaluation seed.
+
+    Raises:
+        UsageError: no replicate in common, or different evaluation seeds: these do not pair.
+    """
+    common = sorted(set(a) & set(b))
+    if not common:
+        raise UsageError(f"no replicate in common (one row has {sorted(a)}, the other {sorted(b)}): "
+                         f"evaluate both with the same seeds")  # fmt: skip
+    for one in common:
+        if set(a[one]) != set(b[one]):
+            raise UsageError(
+                f"evaluation seeds differ in replicate {one} ({sorted(a[one])} and "
+                f"{sorted(b[one])}): they do not pair; evaluate both rows with the same seeds"
+            )
+    if len(common) > 1:
+        differences = [_mean(a[one].values()) - _mean(b[one].values()) for one in common]
+        return _paired(differences, "sets", level)
+    (only,) = common
+    differences = [a[only][seed] - b[only][seed] for seed in sorted(a[only])]
+    return _paired(differences, "evaluation seeds", level)
+
+
+def _paired(differences: Sequence[float], unit: Unit, level: float) -> Paired:
+    found = interval(differences, level)
+    n, mean, sd = found.n, found.mean, found.sd
+    if sd is None or found.low is None or found.high is None:
+        return Paired(mean, None, None, None, None, None, n, unit, None)
+    # Differences of equal decimal numbers differ in their last bits.
+    tied = max(differences) - min(differences) < 1e-12
+    error = sd / math.sqrt(n)
+    said = verdict(mean, found.low, found.high, n) if unit == "sets" else None
+    return Paired(mean, sd, error, None if tied else mean / error, found.low, found.high, n, unit,
+                  said, tied)  # fmt: skip
+
+
+def summarise(records: Iterable[Record], level: float = 0.95) -> list[Line]:
+    """A line for each row and network, then for the means over networks, then for the worst network.
+
+    Args:
+        records: of one comparison: one data set, size, recipe and split.
+
+    Returns:
+        Lines, rows and networks in the order of the records. A mean over networks that lacks a cell
+        is a hole; a mean over no network is left out.
+
+    Raises:
+        UsageError: records of several comparisons, or two of one cell.
+    """
+    held = newest(records)
+    table, seen = _table(held), {one.model: one.seen for one in held}
+    lines = []
+    for row, values in table.items():
+        own = [
+            _line(row, name, seen[name], values[name], level) for name in seen if name in values
+        ]
+        lines += own
+        for title, which in MEANS.items():
+            names = _scope(seen, which)
+            if names:
+                lines.append(_line(row, title, which, _over(values, names), level))
+        worst = min((one for one in own if one.interval), key=_interval_mean)
+        lines.append(Line(row, "worst", worst.network, worst.seen, worst.interval,
+                          worst.replicates, worst.seeds, worst.unit))  # fmt: skip
+    return lines
+
+
+def compare(
+    records: Iterable[Record], row: str, against: str, level: float = 0.95
+) -> list[Comparison]:
+    """Paired differences ``row - against`` on each network, on the means, and the worst of them.
+
+    Raises:
+        UsageError: a row is not there, or evaluation seeds differ; see also ``summarise``.
+    """
+    held = newest(records)
+    table, seen = _table(held), {one.model: one.seen for one in held}
+    for one in (row, against):
+        if one not in table:
+            raise UsageError(f"no record of row {one!r}; there are: {', '.join(table)}")
+
+    def pair(model: str, a: Values | None, b: Values | None, kind: bool | None) -> Comparison:
+        found = paired(a, b, level) if a and b else None
+        return Comparison(row, against, model, model, kind, found)
+
+    ours, theirs = table[row], table[against]
+    own = [pair(name, ours.get(name), theirs.get(name), seen[name]) for name in seen]
+    means = [
+        pair(title, _over(ours, names), _over(theirs, names), which)
+        for title, which in MEANS.items()
+        if (names := _scope(seen, which))
+    ]
+    measured = [(one.paired.difference, one) for one in own if one.paired is not None]
+    if not measured:
+        return own + means
+    _, least = min(measured, key=lambda pair: pair[0])
+    worst = Comparison(row, against, "worst", least.network, least.seen, least.paired)
+    return [*own, *means, worst]
+
+
+def _table(records: Sequence[Record]) -> Table:
+    """Accuracy by row, network, replicate and evaluation seed."""
+    if not records:
+        raise UsageError("no records: run `condensery evaluate` first")
+    kind: Callable[[Record], tuple] = lambda x: (x.data, x.per_class, x.recipe, x.split)  # noqa: E731
+    kinds = sorted({kind(one) for one in records}, key=repr)
+    if len(kinds) > 1:
+        raise UsageError(f"records of several comparisons (data, per class, recipe, split): {kinds}; "
+                         f"choose those of one")  # fmt: skip
+    table: Table = {}
+    for one in records:
+        cell = table.setdefault(one.row, {}).setdefault(one.model, {}).setdefault(one.replicate, {})
+        if one.seed in cell:
+            raise UsageError(
+                f"two records of {one.model} on {one.row!r} (replicate {one.replicate}, evaluation "
+                f"seed {one.seed}) that differ in length: choose those of one length"
+            )
+        cell[one.seed] = one.accuracy
+    return table
+
+
+def _line(
+    row: str, model: str, seen: bool | None, values: Values | None, level: float
+) -> Line:
+    if not values:
+        return Line(row, model, model, seen, None, 0, 0, "sets")
+    seeds = min(len(one) for one in values.values())
+    if len(values) > 1:
+        found = interval([_mean(one.values()) for one in values.values()], level)
+        return Line(row, model, model, seen, found, len(values), seeds, "sets")
+    (only,) = values.values()
+    found = interval(list(only.values()), level)
+    return Line(row, model, model, seen, found, 1, seeds, "evaluation seeds")
+
+
+def _over(values: Mapping[str, Values], names: Sequence[str]) -> Values | None:
+    """The mean over networks, cell by cell; None (a hole) where a network lacks a cell."""
+    if any(name not in values for name in names):
+        return None
+    first = values[names[0]]
+    cells = {replicate: set(seeds) for replicate, seeds in first.items()}
+    for name in names[1:]:
+        if {replicate: set(seeds) for replicate, seeds in values[name].items()} != cells:
+            return None
+    return {
+        replicate: {
+            seed: _mean([values[name][replicate][seed] for name in names]) for seed in seeds
+        }
+        for replicate, seeds in first.items()
+    }
+
+
+def _scope(seen: Mapping[str, bool], which: bool | None) -> list[str]:
+    return [name for name, took_part in seen.items() if which is None or took_part is which]
+
+
+def _interval_mean(line: Line) -> float:
+    return line.interval.mean if line.interval else math.inf
+
+
+def _mean(values: Collection[float]) -> float:
+    return math.fsum(values) / len(values)

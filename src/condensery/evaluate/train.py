@@ -1,0 +1,231 @@
+"""Training one network on a set, and testing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from condensery import models
+from condensery.core.synthetic import SyntheticSet
+from condensery.data.problem import Problem, SplitName
+from condensery.errors import RunError
+from condensery.evaluate.recipes import Recipe
+from condensery.modality import Modality
+from condensery.models.backbone import Backbone, PeerSpec
+from condensery.streams import Streams, borrow
+from condensery.types import Batch
+
+Watch = Callable[[int, Backbone], None]
+KEPT_BYTES = 2**30  # test samples up to this size (as float32) are normalised once and kept
+
+
+def train_network(
+    synthetic: SyntheticSet,
+    spec: PeerSpec,
+    recipe: Recipe,
+    streams: Streams,
+    modules: Mapping[str, Callable[[], nn.Module]] | None = None,
+    device: str | torch.device = "cpu",
+    watch: Watch | None = None,
+) -> Backbone:
+    """Train a fresh network on the exported form of a set (quantised, then decoded, once).
+
+    Args:
+        synthetic: the set; it is left as it is.
+        spec: the network. Its own training values (``lr``, ...) belong to condensing: the recipe's
+            apply here.
+        recipe: how to train; its override for this network is worked in.
+        streams: of this network and evaluation seed, never of the set: two sets of one size see
+            equal initial weights and batch orders, so that they can be compared in pairs.
+        modules: factories of the user's own networks.
+        watch: called as ``watch(epoch, backbone)`` after each epoch, counted from 1.
+
+    Returns:
+        The trained network, in evaluation mode.
+
+    Raises:
+        RunError: the loss is not finite.
+    """
+    backbone = models.build(
+        spec, synthetic.modality, synthetic.classes, streams("weights"), modules=modules
+    ).to(device)
+    applied = recipe.for_network(spec.name, family_of(spec, modules))
+    batch = synthetic.quantised().decode()
+    assert isinstance(batch.x, Tensor)
+    batch = Batch(batch.x.to(device), batch.y.to(device), batch.mask)
+    frozen = applied.batch_norm == "eval" and spec.weights is not None
+    fit(backbone, batch, applied, streams, synthetic.modality, synthetic.classes, frozen, watch)
+    return backbone.eval()
+
+
+def family_of(spec: PeerSpec, modules: Mapping[str, Any] | None) -> str:
+    """What kind of network this is; ``module`` for one of the user's own."""
+    return "module" if modules and spec.name in modules else models.family(spec.name)
+
+
+def fit(
+    backbone: Backbone,
+    batch: Batch,
+    recipe: Recipe,
+    streams: Streams,
+    modality: Modality,
+    classes: int,
+    frozen_statistics: bool = False,
+    watch: Watch | None = None,
+) -> None:
+    """Train a network in place on decoded samples, by a recipe without overrides.
+
+    The optimiser is made here, from the parameters that are there now: the released code of HMDC
+    made it before it replaced the network, and then moved tensors that nobody used.
+
+    Args:
+        batch: data-normalised samples with hard or soft labels, where the network is.
+        streams: order, augmentation, mixing and dropout have one each.
+        frozen_statistics: batch norm stays in evaluation mode.
+
+    Raises:
+        RunError: the loss is not finite; says in which epoch.
+    """
+    optimiser = make_optimiser(backbone, recipe)
+    epochs, updates = recipe.length(len(batch.y))
+    per_epoch = recipe.per_epoch(len(batch.y))
+    order, alter = streams("order"), _altering(recipe, streams, modality, classes)
+    done = 0
+    with borrow(streams("dropout")):
+        for epoch in range(1, epochs + 1):
+            _training_mode(backbone, frozen_statistics)
+            total = torch.zeros((), device=batch.y.device)
+            shuffled = torch.randperm(len(batch.y), generator=order).to(batch.y.device)
+            for positions in recipe.batches(shuffled)[: updates - done]:
+                rate = recipe.lr * recipe.schedule.rate(done, updates, per_epoch)
+                total += _update(backbone, optimiser, rate, alter(_pick(batch, positions)))
+                done += 1
+            if not torch.isfinite(total):
+                raise RunError(f"the loss is not finite in epoch {epoch} of {epochs}")
+            if watch is not None:
+                watch(epoch, backbone)
+
+
+def make_optimiser(backbone: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """An optimiser of all parameters of a network, by a recipe without overrides."""
+    parameters = list(backbone.parameters())
+    if recipe.optimiser == "adamw":
+        return torch.optim.AdamW(
+            parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
+        )
+    return torch.optim.SGD(
+        parameters,
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+
+
+def _update(
+    backbone: Backbone, optimiser: torch.optim.Optimizer, rate: float, batch: Batch
+) -> Tensor:
+    """One step at this rate; the loss before it."""
+    assert isinstance(batch.x, Tensor)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    loss = F.cross_entropy(backbone(batch.x, batch.mask), batch.y)
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    return loss.detach()
+
+
+def _altering(
+    recipe: Recipe, streams: Streams, modality: Modality, classes: int
+) -> Callable[[Batch], Batch]:
+    """The augmentation of a recipe and its mixing, each with one generator for all of training."""
+    augmentation = recipe.augmentation(modality)
+    parameters, boxes = streams("augment"), streams("mix")
+
+    def alter(batch: Batch) -> Batch:
+        if augmentation is None:
+            return batch
+        assert isinstance(batch.x, Tensor)
+        x = augmentation.apply(augmentation.draw(parameters, len(batch.x)), batch.x)
+        batch = Batch(x, batch.y, batch.mask)
+        # The coin is thrown for each batch, whatever the probability, so that streams stay in step.
+        if float(torch.rand((), generator=boxes)) < recipe.mix:
+            return augmentation.mix(boxes, batch, classes)
+        return batch
+
+    return alter
+
+
+def _training_mode(backbone: Backbone, frozen_statistics: bool) -> None:
+    backbone.train()
+    if not frozen_statistics:
+        return
+    for module in backbone.modules():
+        if isinstance(module, _BatchNorm):
+            module.eval()
+
+
+def _pick(batch: Batch, positions: Tensor) -> Batch:
+    assert isinstance(batch.x, Tensor)
+    mask = None if batch.mask is None else batch.mask[positions]
+    return Batch(batch.x[positions], batch.y[positions], mask)
+
+
+class TestSamples:
+    """A split as networks are tested on it: never augmented, normalised once where it fits.
+
+    Args:
+        problem: the data. split: ``test`` or ``val``.
+        modality: whose mean and std samples are normalised by: that of the set that the network was
+            trained on (an imported set may have been made with other constants than ours).
+        device: where the networks are. size: samples in a batch.
+    """
+
+    __test__ = False  # not a test of pytest's
+
+    def __init__(
+        self,
+        problem: Problem,
+        split: SplitName = "test",
+        modality: Modality | None = None,
+        device: str | torch.device = "cpu",
+        size: int = 1000,
+    ) -> None:
+        self.split = problem.split(split)
+        self.modality = modality or problem.modality
+        self.device = device
+        self.size = size
+        count = len(self.split) * int(np.prod(self.modality.shape)) * 4
+        self._kept = list(self._batches()) if count <= KEPT_BYTES else None
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self._kept) if self._kept is not None else self._batches()
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.split)
+
+    def _batches(self) -> Iterator[Batch]:
+        for start in range(0, len(self.split), self.size):
+            here = slice(start, start + self.size)
+            raw = torch.from_numpy(np.ascontiguousarray(self.split.samples[here]))
+            labels = torch.from_numpy(np.ascontiguousarray(self.split.labels[here]))
+            yield Batch(self.modality.normalise(raw.to(self.device)), labels.to(self.device))
+
+
+def accuracy(backbone: Backbone, samples: TestSamples) -> float:
+    """The part of the samples whose class a network names, in [0, 1]; leaves it in evaluation mode."""
+    backbone.eval()
+    right = 0
+    with torch.inference_mode():
+        for batch in samples:
+            assert isinstance(batch.x, Tensor)
+            right += int((backbone(batch.x, batch.mask).argmax(1) == batch.y).sum())
+    return right / len(samples)

@@ -1,0 +1,176 @@
+"""The grid: one record a cell, none twice, rows in pairs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from condensery import models
+from condensery.errors import RunError, UsageError
+from condensery.evaluate import Override, Recipe, evaluate, grid, name_of
+from condensery.models.backbone import PeerSpec
+from condensery.records import Record, read
+
+SHORT = Recipe("short", updates=4, batch=64, lr=0.02)
+MODELS = ["mlp", "convnet_mini"]
+
+
+@pytest.fixture
+def rows(drawn):
+    return {"random": [(0, drawn(0)), (1, drawn(1))], "ours": [(0, drawn(2)), (1, drawn(3))]}
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """The cells that are really trained."""
+    calls = []
+    true_train = grid.train_network
+
+    def spy(synthetic, spec, *rest):
+        calls.append(spec.name)
+        return true_train(synthetic, spec, *rest)
+
+    monkeypatch.setattr(grid, "train_network", spy)
+    return calls
+
+
+def test_each_cell_gives_one_record_with_its_circumstances(problem, rows):
+    found = evaluate(rows, problem, MODELS, recipe=SHORT, seeds=(0, 1), seen={"mlp"})
+    keys = [(one.seed, one.model, one.row, one.replicate) for one in found]
+    expected = [(seed, model, row, replicate) for seed in (0, 1) for model in MODELS
+                for row in ("random", "ours") for replicate in (0, 1)]  # fmt: skip
+    assert keys == expected
+    one = found[0]
+    assert (one.data, one.classes, one.per_class, one.samples) == ("bands", 3, 2, 6)
+    assert (one.epochs, one.updates, one.split, one.recipe) == (4, 4, "test", "short")
+    assert one.stored_bytes == 6 * 64 + 6
+    assert one.best is None and 0 <= one.accuracy <= 1 and one.seconds > 0
+    assert {x.model for x in found if x.seen} == {"mlp"}
+    assert one.settings["lr"] == 0.02 and "torch" in one.circumstances
+
+
+def test_the_same_seeds_give_the_same_numbers_in_whatever_company(problem, rows):
+    together = evaluate(rows, problem, MODELS, recipe=SHORT, seeds=(0, 1))
+    alone = evaluate({"ours": rows["ours"]}, problem, ["convnet_mini"], recipe=SHORT, seeds=(1,))
+    same = [x for x in together if (x.row, x.model, x.seed) == ("ours", "convnet_mini", 1)]
+    assert [x.accuracy for x in alone] == [x.accuracy for x in same]
+
+
+def test_two_rows_begin_from_equal_weights_and_orders(problem, rows, monkeypatch):
+    begun = []
+    true_build = models.build
+
+    def spy(*given, **named):
+        network = true_build(*given, **named)
+        begun.append(torch.cat([one.detach().flatten() for one in network.parameters()]))
+        return network
+
+    monkeypatch.setattr(models, "build", spy)
+    evaluate(rows, problem, ["mlp"], recipe=SHORT, seeds=(0, 1))
+    assert all(torch.equal(begun[0], one) for one in begun[:4])
+    assert not torch.equal(begun[0], begun[4])
+
+
+def test_a_finished_cell_is_never_run_twice(problem, rows, tmp_path, trainings):
+    out = tmp_path / "records.jsonl"
+    first = evaluate(rows, problem, ["mlp"], recipe=SHORT, seeds=(0,), out=out)
+    assert len(trainings) == 4
+    seen = []
+    more = evaluate(rows, problem, ["mlp"], recipe=SHORT, seeds=(0, 1), out=out,
+                    on_record=lambda record, done, of: seen.append((record.seed, done, of)))  # fmt: skip
+    assert len(trainings) == 8
+    assert more[:4] == first
+    assert seen == [(1, 5, 8), (1, 6, 8), (1, 7, 8), (1, 8, 8)]
+    assert [x.accuracy for x in read(out)] == [x.accuracy for x in more]
+
+
+def test_a_cell_cut_short_by_a_kill_is_run_again(problem, rows, tmp_path, trainings):
+    out = tmp_path / "records.jsonl"
+    first = evaluate(rows, problem, ["mlp"], recipe=SHORT, seeds=(0,), out=out)
+    out.write_bytes(out.read_bytes()[:-40])
+    again = evaluate(rows, problem, ["mlp"], recipe=SHORT, seeds=(0,), out=out)
+    assert len(trainings) == 5
+    assert [x.accuracy for x in again] == [x.accuracy for x in first]
+    assert len(read(out)) == 4
+
+
+def test_a_changed_set_or_rate_is_measured_anew(problem, rows, drawn, tmp_path, trainings):
+    out = tmp_path / "records.jsonl"
+    evaluate({"ours": rows["ours"]}, problem, ["mlp"], recipe=SHORT, seeds=(0,), out=out)
+    changed = {"ours": [(0, drawn(7)), rows["ours"][1]]}
+    evaluate(changed, problem, ["mlp"], recipe=SHORT, seeds=(0,), out=out)
+    assert len(trainings) == 3
+    faster = Recipe("short", updates=4, batch=64, overrides=(Override("mlp", lr=0.1),))
+    evaluate(changed, problem, ["mlp"], recipe=faster, seeds=(0,), out=out)
+    assert len(trainings) == 5
+
+
+def test_the_best_is_logged_beside_the_last_when_checks_are_asked_for(problem, rows):
+    one_row = {"ours": rows["ours"][:1]}
+    plain = evaluate(one_row, problem, ["convnet_mini"], recipe=SHORT, seeds=(0,))
+    checked = evaluate(
+        one_row, problem, ["convnet_mini"], recipe=SHORT, seeds=(0,), check_every=1
+    )
+    assert checked[0].accuracy == plain[0].accuracy
+    assert checked[0].best >= checked[0].accuracy
+
+
+def test_the_validation_split_is_tested_when_asked_for(problem, rows, monkeypatch):
+    tested = []
+    true_samples = grid.TestSamples
+
+    def spy(*given):
+        tested.append(true_samples(*given))
+        return tested[-1]
+
+    monkeypatch.setattr(grid, "TestSamples", spy)
+    found = evaluate(rows, problem, MODELS, recipe=SHORT, seeds=(0,), split="val")
+    assert {one.split for one in found} == {"val"}
+    assert [len(one) for one in tested] == [30]
+
+
+def test_a_loss_that_is_not_finite_names_the_cell_and_keeps_the_rest(problem, rows, tmp_path):
+    out = tmp_path / "records.jsonl"
+    wild = Recipe("wild", updates=4, overrides=(Override("convnet_mini", lr=1e30),))
+    with pytest.raises(RunError, match="convnet_mini on row 'random'.*replicate 0.*seed 0.*epoch"):
+        evaluate(rows, problem, MODELS, recipe=wild, seeds=(0,), out=out)
+    assert [one.model for one in read(out)] == ["mlp"] * 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"models": []}, "at least one network"), ({"seeds": ()}, "at least one evaluation seed"),
+     ({"models": ["mlp", "mlp"]}, "named twice"), ({"seeds": (1, 1)}, "named twice"),
+     ({"models": ["mlq"]}, "mlq"), ({"recipe": "none"}, "known"), ({"epochs": 0}, "--epochs"),
+     ({"rows": {}}, "at least one row"), ({"rows": {"a": []}}, "at least one set"),
+     ({"check_every": 0}, "epochs, from 1"), ({"split": "tset"}, "unknown split")],
+)  # fmt: skip
+def test_what_cannot_be_is_said_before_anything_is_trained(
+    problem, rows, trainings, changes, message
+):
+    given = {"rows": rows, "models": ["mlp"], "recipe": SHORT, "seeds": (0,), **changes}
+    with pytest.raises(ValueError, match=message):
+        evaluate(given.pop("rows"), problem, given.pop("models"), **given)
+    assert trainings == []
+
+
+def test_a_set_of_other_data_is_refused(problem, rows, drawn):
+    foreign = drawn()
+    foreign.label_names = ("a", "b", "c", "d")
+    with pytest.raises(UsageError, match="4 classes.*made from"):
+        evaluate({"ours": [(0, foreign)]}, problem, ["mlp"], recipe=SHORT)
+
+
+def test_names_say_what_was_asked_for():
+    assert name_of(PeerSpec("resnet18")) == "resnet18"
+    assert name_of(PeerSpec("resnet18", weights="pretrained", size=64)) == "resnet18 pretrained 64px"
+
+
+def test_records_are_plain_json(problem, rows, tmp_path):
+    out = tmp_path / "records.jsonl"
+    made = evaluate(rows, problem, ["mlp"], recipe=SHORT, seeds=(0,), out=out)
+    assert all(isinstance(json.loads(line), dict) for line in out.read_text().splitlines())
+    assert read(out) == made
+    assert all(isinstance(one, Record) for one in made)

@@ -1,0 +1,117 @@
+"""Recipes: lengths, rates, what applies to which network."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from condensery.errors import UsageError
+from condensery.evaluate import RECIPES, Override, Recipe, Schedule, recipe_from, shorten
+from condensery.modality import Image
+
+DIGITS = Image((1, 8, 8), (0.5,), (0.5,), mirror=False)
+COLOUR = Image((3, 32, 32), (0.5,) * 3, (0.5,) * 3)
+
+
+def test_an_unknown_recipe_names_the_known_ones():
+    with pytest.raises(UsageError, match="hmdc, idc, quick"):
+        recipe_from("hdmc")
+
+
+def test_the_names_of_recipes_are_their_keys():
+    assert all(name == recipe.name for name, recipe in RECIPES.items())
+
+
+def test_idc_multiplies_the_rate_by_a_fifth_at_epochs_666_and_833_of_1000():
+    schedule = RECIPES["idc"].schedule
+    rates = [schedule.rate(epoch, 1000, 1) for epoch in range(1000)]
+    assert rates[:666] == [1.0] * 666
+    assert rates[666:833] == pytest.approx([0.2] * 167)
+    assert rates[833:] == pytest.approx([0.04] * 167)
+
+
+def test_a_multistep_schedule_changes_between_epochs_only_and_keeps_its_shape_when_shortened():
+    schedule = Schedule("multistep", at=(2 / 3, 5 / 6), factor=0.2)
+    rates = [schedule.rate(update, 24, 4) for update in range(24)]
+    assert rates == pytest.approx([1.0] * 16 + [0.2] * 4 + [0.04] * 4)
+
+
+def test_a_cosine_goes_from_the_full_rate_towards_zero_and_is_half_in_the_middle():
+    schedule = Schedule("cosine")
+    assert schedule.rate(0, 300, 5) == 1
+    assert schedule.rate(150, 300, 5) == pytest.approx(0.5)
+    assert schedule.rate(299, 300, 5) == pytest.approx(0.5 * (1 + math.cos(math.pi * 299 / 300)))
+
+
+def test_a_constant_rate_is_constant():
+    assert {Schedule().rate(update, 1000, 1) for update in (0, 500, 999)} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "rate"),
+    [("convnet3", "cnn", 1e-2), ("resnet18", "cnn", 1e-3), ("resnet50", "cnn", 1e-3),
+     ("resnet101", "cnn", 1e-4), ("vit_tiny", "vit", 1e-3), ("vit_small", "vit", 1e-3),
+     ("vit_base", "vit", 1e-4), ("mlp", "mlp", 1e-2)],
+)  # fmt: skip
+def test_the_hmdc_recipe_has_the_published_rate_of_each_network(name, family, rate):
+    applied = RECIPES["hmdc"].for_network(name, family)
+    assert applied.lr == rate
+    assert (applied.optimiser, applied.momentum, applied.weight_decay) == ("sgd", 0.9, 5e-4)
+    assert (applied.batch, applied.epochs, applied.mix) == (128, 1000, 0.5)
+    assert applied.overrides == ()
+
+
+def test_a_name_goes_before_a_family_and_length_follows_the_override():
+    recipe = Recipe("x", epochs=10, overrides=(Override("vit", lr=1.0), Override("a", longer=1.5)))
+    assert recipe.for_network("a", "vit").epochs == 15
+    assert recipe.for_network("a", "vit").lr == recipe.lr
+    assert recipe.for_network("b", "vit").lr == 1.0
+
+
+def test_vits_go_without_cutmix_only_where_the_recipe_says_so():
+    assert Recipe("x").for_network("v", "vit").mix == 0.5
+    without = Recipe("x", mix_vit=False)
+    assert without.for_network("v", "vit").mix == 0
+    assert without.for_network("c", "cnn").mix == 0.5
+
+
+def test_flip_is_left_out_where_a_mirrored_image_is_another_class():
+    assert "flip" in RECIPES["idc"].augmentation(COLOUR).operations
+    assert "flip" not in RECIPES["idc"].augmentation(DIGITS).operations
+
+
+def test_cutout_never_stands_beside_cutmix():
+    recipe = Recipe("x", operations=("crop", "cutout"))
+    assert recipe.augmentation(COLOUR).operations == ("crop",)
+    assert "cutout" in Recipe("x", operations=("cutout",), mix=0).augmentation(COLOUR).operations
+
+
+@pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 66, 128, 129, 130, 200])
+def test_an_epoch_drops_no_sample_and_leaves_none_alone(count):
+    recipe = Recipe("x", batch=64)
+    batches = recipe.batches(torch.arange(count).flip(0))
+    assert sorted(torch.cat(batches).tolist()) == list(range(count))
+    assert len(batches) == recipe.per_epoch(count)
+    assert count == 1 or min(len(batch) for batch in batches) > 1
+
+
+def test_a_length_in_updates_is_that_many_updates_whatever_the_set():
+    recipe = Recipe("x", batch=64, updates=300)
+    assert recipe.length(10) == (300, 300)
+    assert recipe.length(150) == (100, 300)
+    assert recipe.length(250) == (75, 300)
+
+
+def test_shortening_says_the_new_length_in_the_name():
+    assert shorten(RECIPES["hmdc"], epochs=10).name == "hmdc (10 epochs)"
+    assert shorten(RECIPES["quick"], epochs=10).length(10) == (10, 10)
+    assert shorten(RECIPES["hmdc"], updates=7).length(1000)[1] == 7
+    assert shorten(RECIPES["hmdc"], epochs=1000) is RECIPES["hmdc"]
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"updates": -1}, {"epochs": 1, "updates": 1}])
+def test_a_length_that_cannot_be_is_refused(wrong):
+    with pytest.raises(UsageError, match="--epochs|--updates"):
+        shorten(RECIPES["hmdc"], **wrong)

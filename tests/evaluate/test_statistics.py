@@ -1,0 +1,206 @@
+"""Statistics against worked examples, and what must not matter to them."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import pytest
+
+from condensery.errors import UsageError
+from condensery.evaluate import compare, interval, paired, summarise, verdict
+from condensery.evaluate.statistics import quantile
+from condensery.records import Record
+
+SETS = [(60.2, 60.8, 59.9), (61.5, 62.1, 61.2), (59.0, 59.8, 59.4)]
+OURS, PACKED, START = (46.1, 47.3, 45.8), (44.9, 45.2, 44.7), (45.5, 46.6, 45.6)
+
+
+def by_seed(replicates):
+    """One value a replicate, or several evaluation seeds."""
+    return {i: dict(enumerate(one if isinstance(one, tuple) else (one,)))
+            for i, one in enumerate(replicates)}  # fmt: skip
+
+
+def record(row="ours", model="a", seen=False, replicate=0, seed=0, accuracy=0.5, **other):
+    values = dict(recipe="hmdc", split="test", best=None, data="digits", classes=10, per_class=1.0,
+                  samples=10, stored_bytes=650, epochs=10, updates=10, seconds=1.0)  # fmt: skip
+    return Record(row=row, model=model, seen=seen, replicate=replicate, seed=seed,
+                  accuracy=accuracy, **{**values, **other})  # fmt: skip
+
+
+def records(values, **circumstances):
+    return [record(replicate=i, seed=j, accuracy=value, **circumstances)
+            for i, one in by_seed(values).items() for j, value in one.items()]  # fmt: skip
+
+
+def line(lines, row, model):
+    return next(one for one in lines if (one.row, one.model) == (row, model))
+
+
+@pytest.mark.parametrize(
+    ("n", "t"), [(2, 12.706), (3, 4.303), (4, 3.182), (5, 2.776), (10, 2.262), (20, 2.093)]
+)
+def test_the_quantiles_are_those_of_the_t_table(n, t):
+    assert quantile(n - 1) == pytest.approx(t, abs=6e-4)
+
+
+def test_evaluation_seeds_are_averaged_before_sets_are_compared():
+    found = line(summarise(records(SETS)), "ours", "a")
+    assert found.interval.mean == pytest.approx(60.43, abs=5e-3)
+    assert found.interval.sd == pytest.approx(1.11, abs=5e-3)
+    assert found.interval.high - found.interval.mean == pytest.approx(2.75, abs=1e-2)
+    assert (found.replicates, found.seeds, found.count) == (3, 3, "n = 3, m = 3")
+
+
+def test_paired_differences_are_those_worked_by_hand():
+    found = paired(by_seed(OURS), by_seed(PACKED))
+    assert found.difference == pytest.approx(1.47, abs=5e-3)
+    assert found.error == pytest.approx(0.318, abs=5e-4)
+    assert found.t == pytest.approx(4.61, abs=5e-3)
+    assert (found.low, found.high) == (pytest.approx(0.10, abs=5e-3), pytest.approx(2.83, abs=5e-3))
+    assert (found.n, found.unit, found.verdict) == (3, "sets", "suggests above")
+    found = paired(by_seed(OURS), by_seed(START))
+    assert (found.difference, found.error) == (pytest.approx(0.5), pytest.approx(0.153, abs=5e-4))
+    assert (found.low, found.high) == (pytest.approx(-0.16, abs=5e-3), pytest.approx(1.16, abs=5e-3))
+    assert (round(found.t, 2), found.verdict) == (3.27, "no difference")
+
+
+def test_the_difference_turned_round_is_below():
+    assert paired(by_seed(PACKED), by_seed(OURS)).verdict == "suggests below"
+
+
+@pytest.mark.parametrize(
+    ("n", "low", "high", "said"),
+    [(5, 0.1, 1, "above"), (5, -1, -0.1, "below"), (5, -0.1, 1, "no difference"),
+     (4, 0.1, 1, "suggests above"), (3, -1, -0.1, "suggests below"), (3, -1, 1, "no difference"),
+     (2, 0.1, 1, None), (1, 0.1, 1, None)],
+)  # fmt: skip
+def test_a_claim_needs_five_sets_and_a_hint_three(n, low, high, said):
+    assert verdict((low + high) / 2, low, high, n) == said
+
+
+def test_equal_differences_are_judged_by_their_sign_and_marked():
+    found = paired(by_seed([0.6, 0.7, 0.8, 0.9, 1.0]), by_seed([0.5, 0.6, 0.7, 0.8, 0.9]))
+    assert found.tied and found.t is None and found.verdict == "above"
+    found = paired(by_seed([0.5] * 5), by_seed([0.5] * 5))
+    assert found.tied and found.verdict == "no difference"
+    assert (found.difference, found.sd) == (0, 0)
+
+
+def test_one_set_is_paired_over_evaluation_seeds_and_nothing_is_concluded():
+    found = paired({0: {0: 0.6, 1: 0.7, 2: 0.8}}, {0: {2: 0.7, 0: 0.5, 1: 0.5}})
+    assert (found.n, found.unit, found.verdict) == (3, "evaluation seeds", None)
+    assert found.difference == pytest.approx((0.1 + 0.2 + 0.1) / 3)
+    single = paired({0: {0: 0.6}}, {0: {0: 0.5}})
+    assert (single.n, single.sd, single.low, single.verdict) == (1, None, None, None)
+
+
+def test_replicates_that_both_rows_have_make_the_pairs():
+    draws = by_seed(PACKED + (10.0, 90.0))
+    assert paired(by_seed(OURS), draws) == paired(by_seed(OURS), by_seed(PACKED))
+
+
+def test_what_does_not_pair_is_refused():
+    with pytest.raises(UsageError, match="evaluation seeds differ in replicate 0"):
+        paired({0: {0: 0.5, 1: 0.5}}, {0: {0: 0.5, 2: 0.5}})
+    with pytest.raises(UsageError, match="no replicate in common"):
+        paired({0: {0: 0.5}}, {1: {0: 0.5}})
+
+
+def test_the_order_of_records_does_not_matter():
+    made = records(SETS) + records([OURS] * 3, row="random")
+    expected = compare(made, "ours", "random")[0].paired
+    for turned in (made[::-1], made[5:] + made[:5]):
+        found = compare(turned, "ours", "random")[0].paired
+        assert found.difference == pytest.approx(expected.difference)
+        assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+
+
+def test_a_constant_shift_moves_means_only():
+    plain = line(summarise(records(SETS)), "ours", "a").interval
+    moved = [tuple(value + 7 for value in one) for one in SETS]
+    shifted = line(summarise(records(moved)), "ours", "a").interval
+    assert shifted.mean - plain.mean == pytest.approx(7)
+    assert shifted.sd == pytest.approx(plain.sd)
+
+
+def test_duplicating_every_evaluation_seed_leaves_the_interval():
+    plain = line(summarise(records(SETS)), "ours", "a").interval
+    doubled = line(summarise(records([one + one for one in SETS])), "ours", "a").interval
+    assert doubled == plain
+
+
+def test_equal_values_have_no_deviation_and_one_has_none_to_tell():
+    assert interval([0.1] * 3).sd == 0
+    assert interval([0.1]).sd is None
+    with pytest.raises(UsageError, match="no value"):
+        interval([])
+
+
+def test_means_over_networks_are_taken_within_each_replicate():
+    made = records([0.5, 0.7], model="a", seen=True) + records([0.9, 0.7], model="b")
+    lines = summarise(made)
+    assert [one.model for one in lines] == ["a", "b", "mean of seen", "mean of unseen",
+                                            "mean of all", "worst"]  # fmt: skip
+    both = line(lines, "ours", "mean of all")
+    assert (both.interval.mean, both.interval.sd, both.seen) == (pytest.approx(0.7), 0, None)
+    assert line(lines, "ours", "mean of unseen").interval.mean == pytest.approx(0.8)
+    assert line(lines, "ours", "worst").network == "a"
+
+
+def test_one_set_gives_the_deviation_over_its_networks_and_says_so():
+    found = line(summarise(records([(0.5, 0.6, 0.7)])), "ours", "a")
+    assert (found.unit, found.count) == ("evaluation seeds", "1 set, 3 networks")
+    assert found.interval.sd == pytest.approx(0.1)
+
+
+def test_a_missing_cell_makes_the_mean_a_hole_and_leaves_the_networks():
+    made = records(SETS, model="a") + records(SETS, model="b")
+    broken = [one for one in made if (one.model, one.replicate, one.seed) != ("b", 2, 1)]
+    lines = summarise(broken)
+    assert line(lines, "ours", "mean of all").interval is None
+    assert line(lines, "ours", "a").interval is not None
+    no_b = [one for one in made if one.model != "b"] + records(SETS, row="random", model="b")
+    assert line(summarise(no_b), "ours", "mean of all").interval is None
+
+
+def test_the_worst_network_is_the_one_of_the_least_difference():
+    made = []
+    for model, ours in (("a", 0.9), ("b", 0.4), ("c", 0.6)):
+        made += records([ours] * 3, model=model)
+        made += records([0.2 if model != "a" else 0.8] * 3, row="random", model=model)
+    found = compare(made, "ours", "random")
+    worst = found[-1]
+    assert (worst.model, worst.network) == ("worst", "a")
+    assert worst.paired.difference == pytest.approx(0.1)
+    means = next(one for one in found if one.model == "mean of all")
+    assert means.paired.difference == pytest.approx((0.1 + 0.2 + 0.4) / 3)
+
+
+def test_a_cell_that_was_measured_again_counts_once_with_its_last_value():
+    made = [record(accuracy=0.1), record(accuracy=0.6)]
+    assert summarise(made)[0].interval.mean == 0.6
+
+
+@pytest.mark.parametrize("change", [{"data": "other"}, {"recipe": "idc"}, {"split": "val"}])
+def test_records_of_several_comparisons_are_not_mixed(change):
+    with pytest.raises(UsageError, match="several comparisons"):
+        summarise([record(), dataclasses.replace(record(), **change)])
+
+
+def test_two_lengths_of_one_cell_are_not_mixed_and_a_missing_row_is_named():
+    with pytest.raises(UsageError, match="differ in length"):
+        summarise([record(), record(epochs=20)])
+    with pytest.raises(UsageError, match="no record of row 'start'"):
+        compare([record()], "ours", "start")
+    with pytest.raises(UsageError, match="no records"):
+        summarise([])
+
+
+def test_every_order_of_three_sets_gives_the_same_interval():
+    found = {
+        tuple(round(x, 9) for x in (one.mean, one.sd, one.low, one.high))
+        for one in (interval(list(turn)) for turn in itertools.permutations(OURS))
+    }
+    assert len(found) == 1

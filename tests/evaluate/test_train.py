@@ -1,0 +1,187 @@
+"""Training one network: what moves, what does not, and what is tested."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from condensery import models
+from condensery.errors import RunError
+from condensery.evaluate import RECIPES, Recipe, Schedule, TestSamples, accuracy, train_network
+from condensery.evaluate import train as training
+from condensery.modality import Image
+from condensery.models.backbone import Backbone, PeerSpec
+from condensery.streams import Streams
+from condensery.types import Batch, Reading
+
+SHORT = Recipe("short", updates=20, batch=64, lr=0.02)
+
+
+class Normed(Backbone):
+    """A linear network behind a batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(64)
+        self.linear = nn.Linear(64, 3)
+
+    def look(self, x, mask, taps):
+        flat = self.norm(x.flatten(1))
+        return Reading(self.linear(flat), flat, ())
+
+
+def fitted(problem, drawn, recipe=SHORT, frozen=False, watch=None):
+    torch_state = torch.get_rng_state()
+    torch.manual_seed(0)
+    network = Normed()
+    torch.set_rng_state(torch_state)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    batch = drawn().quantised().decode()
+    training.fit(network, batch, recipe, Streams(0), problem.modality, 3, frozen, watch)
+    return network, before
+
+
+def test_after_a_restart_the_optimiser_holds_the_live_parameters(problem):
+    network = models.build(PeerSpec("convnet_mini"), problem.modality, 3, Streams(0)("weights"))
+    network.restart(Streams(1)("weights"))
+    for recipe in (SHORT, dataclasses.replace(SHORT, optimiser="adamw")):
+        optimiser = training.make_optimiser(network, recipe)
+        held = {id(one) for group in optimiser.param_groups for one in group["params"]}
+        assert held == {id(one) for one in network.parameters()}
+
+
+@pytest.mark.parametrize("name", ["convnet_mini", "vit_mini"])
+def test_every_parameter_moves(problem, drawn, name):
+    recipe = dataclasses.replace(SHORT, updates=3)
+    fresh = models.build(PeerSpec(name), problem.modality, 3, Streams(0)("weights"))
+    trained = train_network(drawn(), PeerSpec(name), recipe, Streams(0))
+    before = dict(fresh.named_parameters())
+    still = [key for key, one in trained.named_parameters() if torch.equal(one, before[key])]
+    assert still == []
+
+
+def test_the_rates_that_the_optimiser_gets_are_the_schedule_s(problem, drawn, monkeypatch):
+    rates = []
+    true_update = training._update
+
+    def spy(backbone, optimiser, rate, batch):
+        loss = true_update(backbone, optimiser, rate, batch)
+        rates.append(optimiser.param_groups[0]["lr"])
+        return loss
+
+    monkeypatch.setattr(training, "_update", spy)
+    schedule = Schedule("multistep", at=(2 / 3, 5 / 6), factor=0.2)
+    fitted(problem, drawn, Recipe("x", epochs=6, lr=0.1, schedule=schedule))
+    assert rates == pytest.approx([0.1] * 4 + [0.02, 0.004])
+
+
+def test_separable_classes_are_learned_to_the_last_sample(problem, drawn):
+    samples = TestSamples(problem)
+    recipe = Recipe("x", updates=60, lr=0.02, operations=(), mix=0)
+    trained = train_network(drawn(), PeerSpec("mlp"), recipe, Streams(0))
+    assert accuracy(trained, samples) == 1.0
+
+
+def test_training_leaves_the_set_as_it_was(drawn):
+    synthetic = drawn()
+    before = synthetic.clone()
+    train_network(synthetic, PeerSpec("mlp"), SHORT, Streams(0))
+    assert torch.equal(synthetic.stored["pixels"], before.stored["pixels"])
+    assert torch.equal(synthetic.labels, before.labels)
+
+
+def test_networks_are_trained_on_the_eight_bit_form(drawn):
+    synthetic = drawn()
+    nudged = synthetic.clone()
+    nudged.stored["pixels"] = (nudged.stored["pixels"] + 0.4 / 255).clamp(0, 1)
+    one, other = (train_network(x, PeerSpec("mlp"), SHORT, Streams(0)) for x in (synthetic, nudged))
+    for a, b in zip(one.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_same_streams_train_the_same_network_and_others_do_not(drawn):
+    spec = PeerSpec("vit_mini")
+    one, same, other = (
+        next(train_network(drawn(), spec, SHORT, Streams(seed)).parameters()) for seed in (0, 0, 1)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_a_loss_that_is_not_finite_says_the_epoch(problem, drawn):
+    with pytest.raises(RunError, match="not finite in epoch"):
+        fitted(problem, drawn, dataclasses.replace(SHORT, lr=1e30))
+
+
+def test_frozen_statistics_stay_and_others_are_learned(problem, drawn):
+    network, before = fitted(problem, drawn, frozen=True)
+    assert torch.equal(network.norm.running_mean, before["norm.running_mean"])
+    assert not torch.equal(network.norm.weight, before["norm.weight"])
+    network, before = fitted(problem, drawn, frozen=False)
+    assert not torch.equal(network.norm.running_mean, before["norm.running_mean"])
+
+
+def test_statistics_go_on_being_learned_after_a_check(problem, drawn):
+    samples, modes = TestSamples(problem), []
+
+    def watch(epoch, backbone):
+        modes.append(backbone.training)
+        accuracy(backbone, samples)
+
+    checked, _ = fitted(problem, drawn, watch=watch)
+    plain, _ = fitted(problem, drawn)
+    assert modes == [True] * 20
+    assert torch.equal(checked.norm.running_mean, plain.norm.running_mean)
+    assert torch.equal(checked.linear.weight, plain.linear.weight)
+
+
+def test_cutmix_gives_labels_that_sum_to_one_at_its_probability(problem, drawn):
+    batch = drawn().decode()
+    alter = training._altering(Recipe("x", mix=0.5), Streams(0), problem.modality, 3)
+    mixed = [out for out in (alter(batch) for _ in range(200)) if out.y.ndim == 2]
+    assert 70 < len(mixed) < 130
+    assert all(torch.allclose(out.y.sum(1), torch.ones(6)) for out in mixed)
+    never = training._altering(Recipe("x", mix=0), Streams(0), problem.modality, 3)
+    assert all(never(batch).y.ndim == 1 for _ in range(20))
+
+
+def test_accuracy_does_not_depend_on_the_batch_nor_change_the_network(problem, drawn):
+    network, _ = fitted(problem, drawn)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    found = {accuracy(network, TestSamples(problem, size=size)) for size in (1, 7, 64, 1000)}
+    assert len(found) == 1
+    assert all(torch.equal(before[name], one) for name, one in network.state_dict().items())
+
+
+def test_accuracy_is_the_part_that_a_naive_loop_counts(problem, drawn):
+    network, _ = fitted(problem, drawn)
+    network.eval()
+    batch = problem.batch(slice(None), "test")
+    with torch.no_grad():
+        right = [
+            int(network(batch.x[[i]])[0].argmax()) == int(batch.y[i]) for i in range(len(batch.y))
+        ]
+    assert accuracy(network, TestSamples(problem)) == pytest.approx(sum(right) / len(right))
+
+
+def test_test_samples_are_normalised_as_the_set_is_and_kept_or_not_alike(problem, monkeypatch):
+    foreign = Image((1, 8, 8), (0.0,), (1.0,))
+    kept = TestSamples(problem, "test", foreign, size=40)
+    monkeypatch.setattr(training, "KEPT_BYTES", 0)
+    streamed = TestSamples(problem, "test", foreign, size=40)
+    assert len(kept) == len(streamed) == 90
+    for one, other in zip(kept, streamed, strict=True):
+        assert isinstance(one, Batch)
+        assert torch.equal(one.x, other.x)
+        assert 0 <= float(one.x.min()) and float(one.x.max()) <= 1
+    whole = torch.cat([batch.x for batch in kept])
+    assert torch.allclose(whole, torch.from_numpy(problem.test.samples).float() / 255)
+
+
+def test_the_recipes_train_on_this_data(problem, drawn):
+    for recipe in RECIPES.values():
+        short = dataclasses.replace(recipe, epochs=2, updates=2)
+        train_network(drawn(), PeerSpec("convnet_mini"), short, Streams(0))
