@@ -23,13 +23,14 @@ class Record:
             (``random``, ``random packed``, ``kmeans``, ``mean``, ``start``, ``full``).
         model: the network's name, as it was really used.
         seen: True when this network took part in making the set of this run.
-        replicate: the condensation seed (for a baseline: the seed of its draw). Paired rows share it.
+        replicate: the condensation seed (for a baseline: the seed of its draw). Paired rows share
+            it.
         seed: the evaluation seed: initial weights and batch order.
         recipe: name of the evaluation recipe.
         split: ``test`` or ``val``.
         accuracy: of the last epoch, in ``[0, 1]``.
-        best: the best accuracy of any check, in ``[0, 1]``; chosen on the evaluated split, so never a
-            result. None when only the last epoch was tested.
+        best: the best accuracy of any check, in ``[0, 1]``; chosen on the evaluated split, so never
+            a result. None when only the last epoch was tested.
         per_class: stored samples per class of the condensed set of this run.
         samples: samples that a network was shown in an epoch (after decoding).
         stored_bytes: bytes of what is stored: quantised samples and labels.
@@ -111,7 +112,7 @@ def read(path: Path) -> list[Record]:
 
 
 def newest(records: Iterable[Record]) -> list[Record]:
-    """One record for each cell (``Record.key``): the last that was measured, in order of the first."""
+    """One record for each cell (``Record.key``): the last measured, in order of the first."""
     held: dict[tuple[Any, ...], Record] = {}
     for record in records:
         held[record.key()] = record

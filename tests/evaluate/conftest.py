@@ -16,7 +16,7 @@ from condensery.streams import Streams
 
 
 def banded(count: int, seed: int) -> Split:
-    """Grey 8 x 8 images of three classes: a bright band at the top, in the middle, at the bottom."""
+    """Grey 8 x 8 images of three classes: a bright band at the top, the middle, the bottom."""
     generator = np.random.default_rng(seed)
     labels = np.arange(count, dtype=np.int64) % 3
     samples = generator.integers(0, 40, (count, 1, 8, 8), dtype=np.uint8)

@@ -78,8 +78,11 @@ def test_a_finished_cell_is_never_run_twice(problem, rows, tmp_path, trainings):
     first = evaluate(rows, problem, ["mlp"], recipe=SHORT, seeds=(0,), out=out)
     assert len(trainings) == 4
     seen = []
-    more = evaluate(rows, problem, ["mlp"], recipe=SHORT, seeds=(0, 1), out=out,
-                    on_record=lambda record, done, of: seen.append((record.seed, done, of)))  # fmt: skip
+
+    def tell(record, done, of):
+        seen.append((record.seed, done, of))
+
+    more = evaluate(rows, problem, ["mlp"], recipe=SHORT, seeds=(0, 1), out=out, on_record=tell)
     assert len(trainings) == 8
     assert more[:4] == first
     assert seen == [(1, 5, 8), (1, 6, 8), (1, 7, 8), (1, 8, 8)]
@@ -110,9 +113,7 @@ def test_a_changed_set_or_rate_is_measured_anew(problem, rows, drawn, tmp_path, 
 def test_the_best_is_logged_beside_the_last_when_checks_are_asked_for(problem, rows):
     one_row = {"ours": rows["ours"][:1]}
     plain = evaluate(one_row, problem, ["convnet_mini"], recipe=SHORT, seeds=(0,))
-    checked = evaluate(
-        one_row, problem, ["convnet_mini"], recipe=SHORT, seeds=(0,), check_every=1
-    )
+    checked = evaluate(one_row, problem, ["convnet_mini"], recipe=SHORT, seeds=(0,), check_every=1)
     assert checked[0].accuracy == plain[0].accuracy
     assert checked[0].best >= checked[0].accuracy
 
@@ -165,7 +166,8 @@ def test_a_set_of_other_data_is_refused(problem, rows, drawn):
 
 def test_names_say_what_was_asked_for():
     assert name_of(PeerSpec("resnet18")) == "resnet18"
-    assert name_of(PeerSpec("resnet18", weights="pretrained", size=64)) == "resnet18 pretrained 64px"
+    asked = PeerSpec("resnet18", weights="pretrained", size=64)
+    assert name_of(asked) == "resnet18 pretrained 64px"
 
 
 def test_records_are_plain_json(problem, rows, tmp_path):

@@ -176,7 +176,7 @@ def test_test_samples_are_normalised_as_the_set_is_and_kept_or_not_alike(problem
     for one, other in zip(kept, streamed, strict=True):
         assert isinstance(one, Batch)
         assert torch.equal(one.x, other.x)
-        assert 0 <= float(one.x.min()) and float(one.x.max()) <= 1
+        assert float(one.x.min()) >= 0 and float(one.x.max()) <= 1
     whole = torch.cat([batch.x for batch in kept])
     assert torch.allclose(whole, torch.from_numpy(problem.test.samples).float() / 255)
 

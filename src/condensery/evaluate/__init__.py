@@ -5,7 +5,6 @@ from __future__ import annotations
 from condensery.evaluate.baselines import BASELINES, baselines
 from condensery.evaluate.grid import evaluate, name_of
 from condensery.evaluate.recipes import RECIPES, Override, Recipe, Schedule, recipe_from, shorten
-from condensery.evaluate.statistics import compare, interval, paired, summarise, verdict
 from condensery.evaluate.train import TestSamples, accuracy, train_network
 
 __all__ = [
@@ -17,14 +16,9 @@ __all__ = [
     "TestSamples",
     "accuracy",
     "baselines",
-    "compare",
     "evaluate",
-    "interval",
     "name_of",
-    "paired",
     "recipe_from",
     "shorten",
-    "summarise",
     "train_network",
-    "verdict",
 ]

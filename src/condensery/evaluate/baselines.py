@@ -30,8 +30,8 @@ def baselines(
 
     ``random``, ``kmeans`` (real samples nearest to k-means centres) and ``mean`` (class means; the
     centres themselves), each plain and, where the set's codec packs several samples into one, as
-    ``random packed`` ... by the same codec. Then ``start`` (the step-0 sets) and ``name``. A baseline
-    has as many samples per class as fit into the bytes of the condensed set (samples after
+    ``random packed`` ... by the same codec. Then ``start`` (the step-0 sets) and ``name``. A
+    baseline has as many samples per class as fit into the bytes of the condensed set (samples after
     quantising, and labels), but never more than a class has.
 
     Args:
@@ -113,7 +113,7 @@ def _alike(sets: Sets, name: str) -> SyntheticSet:
         if other.nbytes() != first.nbytes() or other.codec != first.codec:
             raise UsageError(
                 f"the sets of {name!r} differ in size or codec ({first.nbytes():,} bytes for "
-                f"replicate {sets[0][0]}, {other.nbytes():,} for {replicate}): evaluate runs of one "
-                f"size together"
+                f"replicate {sets[0][0]}, {other.nbytes():,} for {replicate}): evaluate runs of "
+                f"one size together"
             )
     return first

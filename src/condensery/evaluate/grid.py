@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -47,9 +48,9 @@ def evaluate(
 ) -> list[Record]:
     """Train fresh networks on each set and test them, cell by cell.
 
-    Cells go seed by seed, network by network, so that rows that are compared stand side by side from
-    early on. Initial weights and batch orders depend on evaluation seed, network and recipe, not on
-    the row: differences between rows are paired.
+    Cells go seed by seed, network by network, so that rows that are compared stand side by side
+    from early on. Initial weights and batch orders depend on evaluation seed, network and recipe,
+    not on the row: differences between rows are paired.
 
     Args:
         rows: sets by row name, each with its replicate (condensation seed, or seed of a draw); see
@@ -220,7 +221,7 @@ def name_of(spec: PeerSpec) -> str:
 
 
 def fingerprint(synthetic: SyntheticSet) -> str:
-    """Sixteen hexadecimal digits that change with the exported samples, labels, codec or modality."""
+    """Sixteen hexadecimal digits that change with exported samples, labels, codec or modality."""
     digest = hashlib.blake2b(digest_size=8)
     digest.update(repr((synthetic.codec.to_dict(), synthetic.modality.to_dict())).encode())
     digest.update(synthetic.labels.cpu().numpy().tobytes())
@@ -264,7 +265,8 @@ def _check(
         if not given:
             raise UsageError(f"nothing to evaluate: give at least one {what}")
     names = [name_of(spec) for spec in specs]
-    for what, listed in (("network", names), ("evaluation seed", list(seeds))):
+    listings: list[tuple[str, list[Any]]] = [("network", names), ("evaluation seed", list(seeds))]
+    for what, listed in listings:
         twice = next((one for one in listed if listed.count(one) > 1), None)
         if twice is not None:
             raise UsageError(f"{what} {twice} is named twice; name each once")

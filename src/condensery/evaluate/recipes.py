@@ -146,8 +146,8 @@ class Recipe:
         """
         if modality.kind != "image":
             return None
-        out = ("flip",) if not getattr(modality, "mirror", True) else ()
-        out += ("cutout",) if self.mix else ()
+        mirrored = getattr(modality, "mirror", True)
+        out = [*([] if mirrored else ["flip"]), *(["cutout"] if self.mix else [])]
         return ImageAugmentation(self.operations, choose=self.choose).without(*out)
 
     def values(self) -> dict[str, Any]:
@@ -164,7 +164,7 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "hmdc": Recipe(
         name="hmdc",
-        summary="1,000 epochs at a constant rate per model, colour + crop + CutMix (HMDC, section D)",
+        summary="1,000 epochs, a constant rate per model, colour + crop + CutMix (HMDC, section D)",
         # Moon et al. name the rates of seven networks; others take the ConvNet's.
         batch_norm="eval",
         overrides=(

@@ -221,7 +221,7 @@ class TestSamples:
 
 
 def accuracy(backbone: Backbone, samples: TestSamples) -> float:
-    """The part of the samples whose class a network names, in [0, 1]; leaves it in evaluation mode."""
+    """The part of the samples whose class a network names, in [0, 1]; it is left in eval mode."""
     backbone.eval()
     right = 0
     with torch.inference_mode():

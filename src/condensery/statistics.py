@@ -1,8 +1,8 @@
 """From records to numbers with a spread: means, t-intervals, paired differences. Pure functions.
 
-The replicate is the condensed set (the condensation seed), not the network trained on it: evaluation
-seeds are averaged first, since more of them never replace more sets. Networks are averaged within a
-replicate, one vote each. Accuracies are parts of 1, as in records.
+The replicate is the condensed set (the condensation seed), not the network trained on it:
+evaluation seeds are averaged first, since more of them never replace more sets. Networks are
+averaged within a replicate, one vote each. Accuracies are parts of 1, as in records.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Line:
 
     @property
     def count(self) -> str:
-        """How many: ``n = 3, m = 3``, or ``1 set, 3 networks`` where nothing is said of other sets."""
+        """``n = 3, m = 3``, or ``1 set, 3 networks``, which says nothing of other sets."""
         if self.unit == "sets":
             return f"n = {self.replicates}, m = {self.seeds}"
         return f"1 set, {self.seeds} network" + ("s" if self.seeds != 1 else "")
@@ -131,8 +131,8 @@ def interval(values: Sequence[float], level: float = 0.95) -> Interval:
 def verdict(difference: float, low: float, high: float, n: int) -> str | None:
     """What a paired difference over sets allows to say.
 
-    Five sets or more: ``above``, ``below``, or ``no difference`` where the interval holds 0. Three or
-    four: ``suggests above`` at most. Fewer: None, no statement.
+    Five sets or more: ``above``, ``below``, or ``no difference`` where the interval holds 0. Three
+    or four: ``suggests above`` at most. Fewer: None, no statement.
     """
     if n < 3:
         return None
@@ -145,8 +145,8 @@ def verdict(difference: float, low: float, high: float, n: int) -> str | None:
 def paired(a: Values, b: Values, level: float = 0.95) -> Paired:
     """The difference of two rows, replicate by replicate, evaluation seeds averaged first.
 
-    With several sets, replicates that both rows have make the pairs. With one set in a row, evaluation
-    seeds do, and nothing is concluded of other sets.
+    With several sets, replicates that both rows have make the pairs. With one set in a row,
+    evaluation seeds do, and nothing is concluded of other sets.
 
     Args:
         a, b: accuracy by replicate and evaluation seed.
@@ -156,8 +156,8 @@ def paired(a: Values, b: Values, level: float = 0.95) -> Paired:
     """
     common = sorted(set(a) & set(b))
     if not common:
-        raise UsageError(f"no replicate in common (one row has {sorted(a)}, the other {sorted(b)}): "
-                         f"evaluate both with the same seeds")  # fmt: skip
+        raise UsageError(f"no replicate in common ({sorted(a)} and {sorted(b)}): evaluate both"
+                         f" rows with the same seeds")  # fmt: skip
     for one in common:
         if set(a[one]) != set(b[one]):
             raise UsageError(
@@ -186,7 +186,7 @@ def _paired(differences: Sequence[float], unit: Unit, level: float) -> Paired:
 
 
 def summarise(records: Iterable[Record], level: float = 0.95) -> list[Line]:
-    """A line for each row and network, then for the means over networks, then for the worst network.
+    """A line for each row and network, then the means over networks, the worst network.
 
     Args:
         records: of one comparison: one data set, size, recipe and split.
@@ -202,9 +202,7 @@ def summarise(records: Iterable[Record], level: float = 0.95) -> list[Line]:
     table, seen = _table(held), {one.model: one.seen for one in held}
     lines = []
     for row, values in table.items():
-        own = [
-            _line(row, name, seen[name], values[name], level) for name in seen if name in values
-        ]
+        own = [_line(row, name, seen[name], values[name], level) for name in seen if name in values]
         lines += own
         for title, which in MEANS.items():
             names = _scope(seen, which)
@@ -256,8 +254,8 @@ def _table(records: Sequence[Record]) -> Table:
     kind: Callable[[Record], tuple] = lambda x: (x.data, x.per_class, x.recipe, x.split)  # noqa: E731
     kinds = sorted({kind(one) for one in records}, key=repr)
     if len(kinds) > 1:
-        raise UsageError(f"records of several comparisons (data, per class, recipe, split): {kinds}; "
-                         f"choose those of one")  # fmt: skip
+        raise UsageError(f"records of several comparisons (data, per class, recipe, split): "
+                         f"{kinds}; choose those of one")  # fmt: skip
     table: Table = {}
     for one in records:
         cell = table.setdefault(one.row, {}).setdefault(one.model, {}).setdefault(one.replicate, {})
@@ -270,9 +268,7 @@ def _table(records: Sequence[Record]) -> Table:
     return table
 
 
-def _line(
-    row: str, model: str, seen: bool | None, values: Values | None, level: float
-) -> Line:
+def _line(row: str, model: str, seen: bool | None, values: Values | None, level: float) -> Line:
     if not values:
         return Line(row, model, model, seen, None, 0, 0, "sets")
     seeds = min(len(one) for one in values.values())
