@@ -164,6 +164,16 @@ def test_a_set_of_other_data_is_refused(problem, rows, drawn):
         evaluate({"ours": [(0, foreign)]}, problem, ["mlp"], recipe=SHORT)
 
 
+def test_a_network_of_one_s_own_takes_part_by_its_name(problem, rows):
+    def mine():
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+
+    found = evaluate(
+        rows, problem, ["mine"], recipe=SHORT, seeds=(0,), modules={"mine": mine}, seen={"mine"}
+    )
+    assert [(one.model, one.seen) for one in found] == [("mine", True)] * 4
+
+
 def test_names_say_what_was_asked_for():
     assert name_of(PeerSpec("resnet18")) == "resnet18"
     asked = PeerSpec("resnet18", weights="pretrained", size=64)
