@@ -1,0 +1,285 @@
+"""Read run directories. What is odd or missing becomes a note and a hole, never a crash."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from condensery.errors import UsageError
+from condensery.records import Record, newest, read
+from condensery.report.style import is_baseline
+
+Sources = str | Path | Sequence[str | Path] | Sequence[Record]
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What one run directory holds, as far as it can be read.
+
+    Attributes:
+        path: the directory. name: short, and unlike the other runs' names.
+        config, card, start_card: ``config.json`` and the cards of the set and of its start; empty
+            where missing.
+        events: one per step, oldest first. previews: pictures by step.
+        records: evaluations that lie there. notes: what is missing or damaged, a line each.
+    """
+
+    path: Path
+    name: str
+    config: dict[str, Any] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)
+    start_card: dict[str, Any] = field(default_factory=dict)
+    events: tuple[dict[str, Any], ...] = ()
+    previews: dict[int, Path] = field(default_factory=dict)
+    records: tuple[Record, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """``settings`` of the config."""
+        return mapping(self.config.get("settings"))
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """``about`` of the set's card."""
+        return mapping(self.card.get("about"))
+
+    @property
+    def circumstances(self) -> dict[str, Any]:
+        """Hardware and versions of the run."""
+        return mapping(self.config.get("circumstances"))
+
+    @property
+    def label_names(self) -> list[str]:
+        """Names of the classes; empty where no card says."""
+        found = self.card.get("label_names") or self.start_card.get("label_names")
+        return [str(name) for name in found] if isinstance(found, list) else []
+
+    def term_names(self, terms: int) -> list[str]:
+        """Names of the matched terms: as told, else the peers and their agreement, else numbers."""
+        first = self.events[0] if self.events else {}
+        for told in (first.get("term_names"), self.config.get("term_names")):
+            if isinstance(told, list) and len(told) == terms:
+                return [str(name) for name in told]
+        peers = mapping(self.settings.get("fields")).get("peers")
+        listed = peers if isinstance(peers, list) else []
+        names = [str(mapping(peer).get("name", peer)) for peer in listed]
+        for guess in (names, [*names, "agreement"]):
+            if len(guess) == terms:
+                return guess
+        return [f"term {number}" for number in range(1, terms + 1)]
+
+    def series(self, name: str) -> tuple[list[int], list[list[float]]]:
+        """Steps and values of a list that events tell, e.g. ``terms``; rows of odd length left out."""
+        steps: list[int] = []
+        rows: list[list[float]] = []
+        for event in self.events:
+            row = numbers(event.get(name))
+            if row and (not rows or len(row) == len(rows[0])):
+                steps.append(event["step"])
+                rows.append(row)
+        return steps, rows
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Everything a report is drawn from."""
+
+    records: tuple[Record, ...]
+    runs: tuple[RunFiles, ...]
+    notes: tuple[str, ...]
+
+
+def gather(sources: Sources) -> Gathered:
+    """Read run directories, or take records as they are.
+
+    Raises:
+        UsageError: nothing was given, or a directory that is no run directory.
+    """
+    given: list[Any] = [sources] if isinstance(sources, str | Path) else list(sources)
+    if not given:
+        raise UsageError("nothing to report: give a run directory, or records")
+    if isinstance(given[0], Record):
+        kept, notes = sound(given, "records")
+        return Gathered(tuple(kept), (), tuple(notes))
+    paths = [Path(one) for one in given]
+    runs = [read_run(path, name) for path, name in zip(paths, short_names(paths), strict=True)]
+    records = [record for run in tell_apart(runs) for record in run]
+    return Gathered(tuple(records), tuple(runs), tuple(note for run in runs for note in run.notes))
+
+
+def read_run(path: Path, name: str | None = None) -> RunFiles:
+    """One run directory.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not any((path / file).is_file() for file in ("config.json", "records.jsonl")):
+        raise UsageError(f"{path} is no run directory (neither config.json nor records.jsonl is "
+                         f"there): give one that `condensery condense --out` made")  # fmt: skip
+    notes: list[str] = []
+    short = name or path.resolve().name
+    previews = {
+        int(file.stem): file for file in (path / "previews").glob("*.png") if file.stem.isdecimal()
+    }
+    if not previews:
+        notes.append(f"{short}: no pictures (previews/*.png)")
+    return RunFiles(
+        path,
+        short,
+        config=_json(path / "config.json", short, notes),
+        card=_json(path / "synthetic" / "card.json", short, notes),
+        start_card=_json(path / "start" / "card.json", short, notes),
+        events=_events(path / "events.jsonl", short, notes),
+        previews=dict(sorted(previews.items())),
+        records=_records(path / "records.jsonl", short, notes),
+        notes=tuple(notes),
+    )
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """The last part of each path, with as many parts before it as tell it from the others."""
+    whole = [path.resolve() for path in paths]
+    doubled = next((path for path in whole if whole.count(path) > 1), None)
+    if doubled is not None:
+        raise UsageError(f"{doubled} is given twice; give each run once")
+    depth, most = 1, max(len(path.parts) for path in whole)
+    while depth < most and len({path.parts[-depth:] for path in whole}) < len(whole):
+        depth += 1
+    return ["/".join(path.parts[-depth:]) for path in whole]
+
+
+def tell_apart(runs: Sequence[RunFiles]) -> list[list[Record]]:
+    """Records of each run; a row that names unlike sets in two runs gets a name in brackets.
+
+    Runs that differ in nothing but their seed are replicates of one row. A method with other settings
+    or steps is another row (``hmdc [runs/b]``), the step-0 sets of two methods are two rows
+    (``start [idc]``), and a baseline is one row as long as all runs drew the very same sets.
+    """
+    kinds = _kinds(runs)
+    owners: dict[tuple[Any, ...], set[str]] = {}
+    sets: dict[tuple[Any, ...], set[Any]] = {}
+    newest_of = [newest(run.records) for run in runs]
+    for kind, held in zip(kinds, newest_of, strict=True):
+        for one in held:
+            owners.setdefault(_row(one), set()).add(kind)
+            sets.setdefault(one.key(), set()).add(one.fingerprint or one.accuracy)
+    unlike = {(key[0], key[1], key[2]) for key, marks in sets.items() if len(marks) > 1}
+
+    def named(one: Record, kind: str) -> Record:
+        own = one.row == "start" or not is_baseline(one.row)
+        if len(owners[_row(one)]) < 2 or not (own or _row(one) in unlike):
+            return one
+        return dataclasses.replace(one, row=f"{one.row} [{kind}]")
+
+    return [
+        [named(one, kind) for one in held] for kind, held in zip(kinds, newest_of, strict=True)
+    ]
+
+
+def _row(one: Record) -> tuple[Any, ...]:
+    return one.data, one.row, one.per_class
+
+
+def _kinds(runs: Sequence[RunFiles]) -> list[str]:
+    """For each run what it is a replicate of: its method, or the first such run's name."""
+    keys = [_apart_from_seed(run) for run in runs]
+    first = {key: run for key, run in reversed(list(zip(keys, runs, strict=True)))}
+    methods = [str(run.settings.get("method")) for run in first.values()]
+
+    def name(key: str) -> str:
+        method = first[key].settings.get("method")
+        return str(method) if method and methods.count(str(method)) == 1 else first[key].name
+
+    return [name(key) for key in keys]
+
+
+def _apart_from_seed(run: RunFiles) -> str:
+    kept = {name: run.settings[name] for name in run.settings if name not in ("seed", "init")}
+    kept["init"] = run.settings.get("init") is not None
+    return json.dumps([kept, run.config.get("budget")], sort_keys=True, default=str)
+
+
+def sound(records: Iterable[Record], where: str) -> tuple[list[Record], list[str]]:
+    """Records whose numbers are numbers; a note for each of the others."""
+    kept, notes = [], []
+    for position, one in enumerate(records, start=1):
+        if number(one.accuracy) and 0 <= one.accuracy <= 1 and number(one.classes):
+            kept.append(one)
+        else:
+            notes.append(f"{where}: record {position} ({one.row} on {one.model}) has no accuracy "
+                         f"between 0 and 1 (it says {one.accuracy!r}); left out")  # fmt: skip
+    return kept, notes
+
+
+def number(value: object) -> bool:
+    """Whether a value is a finite number."""
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return plain and math.isfinite(float(value))  # type: ignore[arg-type]
+
+
+def numbers(value: object) -> list[float]:
+    """A list of finite numbers (a hole in it is NaN), or nothing."""
+    if not isinstance(value, list):
+        return []
+    return [float(one) if number(one) else math.nan for one in value]
+
+
+def mapping(value: object) -> dict[str, Any]:
+    """A dict, or an empty one in place of anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def _json(path: Path, name: str, notes: list[str]) -> dict[str, Any]:
+    file = f"{path.parent.name}/{path.name}" if path.name == "card.json" else path.name
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        notes.append(f"{name}: {file} is missing")
+        return {}
+    except (OSError, ValueError) as error:
+        notes.append(f"{name}: {file} cannot be read ({error})")
+        return {}
+    if not isinstance(found, dict):
+        notes.append(f"{name}: {file} holds no table of values")
+    return mapping(found)
+
+
+def _events(path: Path, name: str, notes: list[str]) -> tuple[dict[str, Any], ...]:
+    if not path.is_file():
+        notes.append(f"{name}: no {path.name}, so no curves")
+        return ()
+    found, odd = [], 0
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            event = mapping(json.loads(line))
+        except ValueError:
+            event = {}
+        if number(event.get("step")):
+            found.append(event)
+        else:
+            odd += 1
+    if odd:
+        notes.append(f"{name}: {odd} damaged line(s) of {path.name} left out")
+    return tuple(found)
+
+
+def _records(path: Path, name: str, notes: list[str]) -> tuple[Record, ...]:
+    if not path.is_file():
+        notes.append(f"{name}: no {path.name}: run `condensery evaluate` on it")
+        return ()
+    try:
+        found = read(path)
+    except (OSError, ValueError) as error:
+        notes.append(f"{name}: its records are left out: {error}")
+        return ()
+    kept, odd = sound(found, name)
+    notes.extend(odd)
+    if not found:
+        notes.append(f"{name}: {path.name} is empty: run `condensery evaluate` on it")
+    return tuple(kept)

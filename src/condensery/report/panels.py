@@ -1,0 +1,290 @@
+"""Which records may stand in one table, and what they say: means, differences, the claim."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from condensery.errors import UsageError
+from condensery.records import Record, newest
+from condensery.report import style
+from condensery.statistics import Comparison, Line, Paired, compare, summarise
+
+MEANS = ("mean of seen", "mean of unseen", "mean of all")
+AGAINST = ("random", "random packed", "start")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What may be said of a condensed row, in words.
+
+    Attributes:
+        row: the row. state: ``above``, ``suggests``, ``open`` (too few sets), ``not`` (not shown, or
+            below) or ``hole`` (something that the claim needs was not measured).
+        numbers: the sentence with the numbers. verdict: the sentence that says what they show.
+    """
+
+    row: str
+    state: str
+    numbers: str
+    verdict: str
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One comparison: records of one data set, size, recipe and split.
+
+    Attributes:
+        records: one per cell. notes: what was left out or does not fit, a line each.
+    """
+
+    data: str
+    per_class: float
+    recipe: str
+    split: str
+    records: tuple[Record, ...]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """Data set, size, recipe and split in one line."""
+        return (
+            f"{self.data}, {style.count(self.per_class)} per class, recipe {self.recipe}, "
+            f"{self.split} split"
+        )
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return self.records[0].classes
+
+    @cached_property
+    def rows(self) -> list[str]:
+        """Condensed sets first, then what they are compared with."""
+        found = list(dict.fromkeys(one.row for one in self.records))
+        places = {name: place for place, name in enumerate(style.BASELINES, start=1)}
+        return sorted(found, key=lambda row: places.get(style.base(row), 0))
+
+    @property
+    def condensed(self) -> list[str]:
+        """Rows that are no baselines."""
+        return [row for row in self.rows if not style.is_baseline(row)]
+
+    @cached_property
+    def seen(self) -> dict[str, bool]:
+        """Networks, those that took part in condensing first."""
+        found = {one.model: one.seen for one in self.records}
+        return dict(sorted(found.items(), key=lambda pair: not pair[1]))
+
+    @property
+    def means(self) -> list[str]:
+        """The means that exist here; a mean over all is no news where all are of one kind."""
+        kinds = set(self.seen.values())
+        if kinds == {True, False}:
+            return list(MEANS)
+        return [MEANS[0] if kinds == {True} else MEANS[1]]
+
+    @property
+    def scope(self) -> str:
+        """The mean that the headline is about: unseen networks where there are any."""
+        return MEANS[1] if False in self.seen.values() else MEANS[0]
+
+    @cached_property
+    def lines(self) -> dict[tuple[str, str], Line]:
+        """Accuracies by row and network or mean."""
+        try:
+            return {(one.row, one.model): one for one in summarise(self.records)}
+        except UsageError as error:
+            self.notes.append(f"{self.title}: no table: {error}")
+            return {}
+
+    @cached_property
+    def gaps(self) -> dict[tuple[str, str, str], Comparison]:
+        """Paired differences of condensed rows by (row, ``AGAINST``, network or mean)."""
+        found = {}
+        for row in self.condensed:
+            for against in AGAINST:
+                other = self.counterpart(row, against)
+                if other is None:
+                    continue
+                try:
+                    compared = compare(self.records, row, other)
+                except UsageError as error:
+                    self.notes.append(f"{self.title}: {row} against {other}: no difference: {error}")
+                    continue
+                found.update({(row, against, one.model): one for one in compared})
+        return found
+
+    def counterpart(self, row: str, against: str) -> str | None:
+        """The baseline of the same runs, where runs brought unlike ones."""
+        name = style.base(row)
+        suffix = row[len(name) :]
+        for candidate in (against + suffix, f"{against} [{name}]", against):
+            if candidate in self.rows:
+                return candidate
+        return None
+
+    def paired(self, row: str, against: str, model: str) -> Paired | None:
+        """A difference, or None where there is a hole."""
+        found = self.gaps.get((row, against, model))
+        return found.paired if found else None
+
+    @cached_property
+    def stars(self) -> set[tuple[str, str]]:
+        """Cells in which training never left chance, and the means that contain one."""
+        found = {(row, name) for row in self.rows for name in self.seen if self._star(row, name)}
+        groups = {MEANS[0]: [True], MEANS[1]: [False], MEANS[2]: [True, False]}
+        for title, kinds in groups.items():
+            found |= {(row, title) for row, name in list(found) if self.seen.get(name) in kinds}
+        return found
+
+    def _star(self, row: str, model: str) -> bool:
+        """Two sets or more, all within a point of chance, with a deviation under 0.1 point."""
+        line = self.lines.get((row, model))
+        if line is None or line.interval is None or line.unit != "sets":
+            return False
+        cells: dict[int, list[float]] = {}
+        for one in self.records:
+            if (one.row, one.model) == (row, model):
+                cells.setdefault(one.replicate, []).append(one.accuracy)
+        means = [sum(values) / len(values) for values in cells.values()]
+        near = all(abs(mean - 1 / self.classes) <= 0.01 for mean in means)
+        return near and line.interval.sd is not None and line.interval.sd < 0.001
+
+    def family(self, model: str) -> str:
+        """What kind of network it is, where its records say so."""
+        for one in self.records:
+            if one.model == model and one.settings.get("family"):
+                return str(one.settings["family"])
+        return ""
+
+    def packs(self, row: str) -> bool:
+        """Whether a row stores several samples in one: then packed Random is what it must beat."""
+        return any(
+            one.samples > round(one.per_class * one.classes)
+            for one in self.records
+            if one.row == row
+        )
+
+    @cached_property
+    def claims(self) -> list[Claim]:
+        """One for each condensed row."""
+        return [claim(self, row) for row in self.condensed]
+
+
+def panels(records: Iterable[Record]) -> list[Panel]:
+    """Records sorted into comparisons, in the order in which they were measured."""
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for one in newest(records):
+        groups.setdefault((one.data, one.per_class, one.recipe, one.split), []).append(one)
+    return [_panel(key, held) for key, held in groups.items()]
+
+
+def _panel(key: tuple[Any, ...], held: list[Record]) -> Panel:
+    notes: list[str] = []
+    lengths = {(one.row, one.model): (one.epochs, one.updates) for one in held}
+    kept = [one for one in held if (one.epochs, one.updates) == lengths[one.row, one.model]]
+    if len(kept) < len(held):
+        notes.append(f"{len(held) - len(kept)} record(s) of trainings of another length than the last "
+                     f"measured one are left out")  # fmt: skip
+    seen: dict[str, set[bool]] = {}
+    for one in kept:
+        seen.setdefault(one.model, set()).add(one.seen)
+    mixed = [name for name, kinds in seen.items() if len(kinds) > 1]
+    if mixed:
+        notes.append(f"{', '.join(mixed)} took part in making some of these sets only; counted as "
+                     f"seen for all rows")  # fmt: skip
+        kept = [dataclasses.replace(one, seen=True in seen[one.model]) for one in kept]
+    return Panel(*key, tuple(kept), notes)
+
+
+def claim(panel: Panel, row: str) -> Claim:
+    """What may be said of a condensed row against Random, packed Random and its own start.
+
+    "Above Random" wants the paired 95 % interval above 0 for each of them, over at least five
+    condensation seeds; three or four suggest; fewer say nothing.
+    """
+    # What must lie below, packed Random only where the set itself is packed.
+    needed = ["random", *(["random packed"] if panel.packs(row) else []), "start"]
+    pairs = {name: panel.paired(row, name, panel.scope) for name in needed}
+    numbers = _numbers(panel, row, pairs)
+    holes = [style.look(name).label for name, pair in pairs.items() if pair is None]
+    held = {name: pair for name, pair in pairs.items() if pair is not None}
+    line = panel.lines.get((row, panel.scope))
+    if line is None or line.interval is None:
+        return Claim(row, "hole", numbers, "No claim is made.")
+    if holes:
+        return Claim(row, "hole", numbers, f"No claim is made: {_and(holes)} not measured on "
+                     f"all these networks with the same seeds.")  # fmt: skip
+    least = min(pair.n for pair in held.values())
+    if any(pair.unit != "sets" for pair in held.values()):
+        return Claim(row, "open", numbers, "One condensed set (n = 1): nothing is said of other "
+                     "condensation seeds; a claim needs five.")  # fmt: skip
+    if least < 3:
+        return Claim(row, "open", numbers, f"n = {least} condensed sets: too few for a statement; "
+                     f"a claim needs five.")  # fmt: skip
+    return _verdict(row, numbers, held, least)
+
+
+def _verdict(row: str, numbers: str, held: dict[str, Paired], least: int) -> Claim:
+    by_words: dict[str, list[str]] = {}
+    for name, pair in held.items():
+        by_words.setdefault(pair.verdict or "no difference", []).append(style.look(name).label)
+    names = _and([style.look(name).label for name in held])
+    basis = f"(paired 95 % intervals, n = {least})"
+    if set(by_words) == {"above"}:
+        return Claim(row, "above", numbers, f"Above {names} {basis}.")
+    if set(by_words) <= {"above", "suggests above"}:
+        return Claim(row, "suggests", numbers,
+                     f"This suggests that it is above {names} {basis}; a claim needs n = 5.")  # fmt: skip
+    short = {
+        "no difference": "no difference shown from",
+        "below": "below",
+        "suggests below": "this suggests below",
+        "above": "above",
+        "suggests above": "this suggests above",
+    }
+    said = "; ".join(f"{short[words]} {_and(by_words[words])}" for words in short if words in by_words)
+    return Claim(row, "not", numbers, f"Not shown to be above Random: {said} {basis}.")
+
+
+def _numbers(panel: Panel, row: str, pairs: dict[str, Paired | None]) -> str:
+    line = panel.lines.get((row, panel.scope))
+    name, where = style.look(row).label, network_words(panel)
+    if line is None or line.interval is None:
+        return f"{name}: not measured on every network ({where})."
+    text = f"{name} reaches {style.points(line.interval.mean)} % on the {where} ({counts(line)})"
+    told = [
+        f"{style.signed(pair.difference)} against {style.look(other).label}{_interval(pair)}"
+        for other, pair in pairs.items()
+        if pair is not None
+    ]
+    return f"{text}: {_and(told)} points." if told else f"{text}."
+
+
+def counts(line: Line) -> str:
+    """Sets and trainings behind a number: ``n = 5, m = 3``."""
+    return f"n = {line.replicates}, m = {line.seeds}"
+
+
+def network_words(panel: Panel) -> str:
+    """The headline's mean in words."""
+    unseen = panel.scope == MEANS[1]
+    names = [name for name, took_part in panel.seen.items() if took_part is not unseen]
+    kind = "it never saw" if unseen else "that took part in condensing"
+    if len(names) == 1:
+        return f"one network {kind} ({names[0]})"
+    return f"mean of the {len(names)} networks {kind}"
+
+
+def _interval(pair: Paired) -> str:
+    if pair.low is None or pair.high is None:
+        return ""
+    return f" [{style.signed(pair.low)}, {style.signed(pair.high)}]"
+
+
+def _and(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,325 @@
+"""Tables of a comparison: as text cells, Markdown, csv, and for the terminal."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from condensery.records import Record
+from condensery.report import style
+from condensery.report.panels import AGAINST, Claim, Panel, panels, counts
+from condensery.statistics import Line
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+LEGEND = (
+    "Accuracy in points at the last epoch: mean ± standard deviation over n sets, each the mean of m "
+    "trainings; with n = 1 the deviation is over its m trainings and says nothing of other sets. "
+    f"{style.SEEN} took part in condensing; {style.STAR} never left chance; {style.HOLE} not "
+    "measured."
+)
+GAP_LEGEND = (
+    "Paired differences in points, their 95 % t-interval and standard error (SE) over n condensed "
+    "sets. The words above and below need n of 5 or more; with 3 or 4 the numbers suggest at most."
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in a cell: the number, and how sure it is."""
+
+    text: str
+    detail: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of texts. ``heads`` name the columns after the first; ``key`` is a row's own name."""
+
+    caption: str
+    corner: str
+    heads: tuple[Cell, ...]
+    rows: tuple[tuple[str, Cell, tuple[Cell, ...]], ...]
+
+
+def results(panel: Panel) -> Grid:
+    """Rows by networks and means, then what each row costs."""
+    columns = [*panel.seen, *panel.means]
+    heads = [head(panel, name) for name in columns]
+    cost = [Cell("stored", "bytes"), Cell("samples", "per epoch"), Cell("condensing", "seconds")]
+    rows = []
+    for row in panel.rows:
+        cells = [accuracy_cell(panel, row, name) for name in columns]
+        kind = "" if style.is_baseline(row) else "condensed"
+        rows.append((row, Cell(style.look(row).label, "", kind), (*cells, *costs(panel, row))))
+    return Grid(panel.title, "trained on", (*heads, *cost), tuple(rows))
+
+
+def head(panel: Panel, name: str) -> Cell:
+    """A column's name, with its mark and family."""
+    if name in panel.seen:
+        text = f"{style.SEEN} {name}" if panel.seen[name] else name
+        return Cell(text, panel.family(name), "seen" if panel.seen[name] else "")
+    members = {"mean of seen": [True], "mean of unseen": [False]}.get(name, [True, False])
+    number = sum(took_part in members for took_part in panel.seen.values())
+    return Cell(name, style.plural(number, "network"), "mean")
+
+
+def accuracy_cell(panel: Panel, row: str, model: str) -> Cell:
+    """``67.12 ± 1.05`` and ``n = 3, m = 3``; a dash for a hole."""
+    line = panel.lines.get((row, model))
+    mean = "mean" if model in panel.means else ""
+    if line is None or line.interval is None:
+        return Cell(style.HOLE, "not measured", f"hole {mean}".strip())
+    star = style.STAR if (row, model) in panel.stars else ""
+    return Cell(mean_and_deviation(line) + star, counts(line), mean)
+
+
+def mean_and_deviation(line: Line) -> str:
+    """Points with their standard deviation, where there is one."""
+    assert line.interval is not None
+    text = style.points(line.interval.mean)
+    return text if line.interval.sd is None else f"{text} ± {style.points(line.interval.sd)}"
+
+
+def costs(panel: Panel, row: str) -> tuple[Cell, Cell, Cell]:
+    """Stored bytes, samples per epoch, and seconds to condense."""
+    stored, samples, mean = cost_values(panel, row)
+    return (
+        Cell(" / ".join(map(style.count, stored)) or style.HOLE),
+        Cell(" / ".join(map(style.count, samples)) or style.HOLE),
+        Cell(style.seconds(mean)),
+    )
+
+
+def cost_values(panel: Panel, row: str) -> tuple[list[int], list[int], float | None]:
+    """Stored bytes and samples (usually one of each), and mean seconds to condense a set."""
+    own = [one for one in panel.records if one.row == row]
+    by_set = {one.replicate: one.condense_seconds for one in own}
+    told = [value for value in by_set.values() if value is not None]
+    return (
+        list(dict.fromkeys(one.stored_bytes for one in own)),
+        list(dict.fromkeys(one.samples for one in own)),
+        sum(told) / len(told) if told else None,
+    )
+
+
+def differences(panel: Panel, row: str) -> Grid:
+    """A condensed row against Random, packed Random and its start, network by network."""
+    against = [one for one in AGAINST if panel.counterpart(row, one) or one != "random packed"]
+    heads = tuple(Cell(f"against {style.look(one).label}") for one in against)
+    rows = []
+    for name in [*panel.seen, *panel.means, "worst"]:
+        cells = tuple(gap_cell(panel, row, one, name) for one in against)
+        title = Cell("worst network") if name == "worst" else head(panel, name)
+        rows.append((name, title, cells))
+    return Grid(f"{style.look(row).label}: {panel.title}", "network", heads, tuple(rows))
+
+
+def gap_cell(panel: Panel, row: str, against: str, model: str) -> Cell:
+    """``+1.47 above``, then ``[+0.10, +2.83], SE 0.32, n = 5``."""
+    found = panel.gaps.get((row, against, model))
+    if found is None or found.paired is None:
+        return Cell(style.HOLE, "not measured", "hole")
+    pair = found.paired
+    parts = []
+    if pair.low is not None and pair.high is not None and pair.error is not None:
+        parts += [f"[{style.signed(pair.low)}, {style.signed(pair.high)}]"]
+        parts += [f"SE {style.points(pair.error)}"]
+    one_set = pair.unit != "sets"
+    parts.append(f"1 set, {style.plural(pair.n, 'pair')}" if one_set else f"n = {pair.n}")
+    parts += ["all differences equal"] if pair.tied else []
+    parts += [found.network] if model == "worst" else []
+    kind = {"above": "above", "below": "below"}.get(pair.verdict or "", "")
+    words = f" {pair.verdict}" if pair.verdict else ""
+    return Cell(style.signed(pair.difference) + words, ", ".join(parts), kind)
+
+
+def best_checks(panel: Panel) -> Grid | None:
+    """Best accuracy of any check, apart: it was chosen on the evaluated split and is no result."""
+    if all(one.best is None for one in panel.records):
+        return None
+    rows = []
+    for row in panel.rows:
+        cells = []
+        for name in panel.seen:
+            values = [
+                one.best
+                for one in panel.records
+                if (one.row, one.model) == (row, name) and one.best is not None
+            ]
+            mean = sum(values) / len(values) if values else None
+            detail = style.plural(len(values), "training") if values else ""
+            cells.append(Cell(style.points(mean), detail))
+        rows.append((row, Cell(style.look(row).label), tuple(cells)))
+    caption = f"Best of all checks on the {panel.split} split: chosen on that split, so not a result"
+    return Grid(caption, "trained on", tuple(head(panel, name) for name in panel.seen), tuple(rows))
+
+
+def markdown(shown: Sequence[Panel]) -> str:
+    """All comparisons as Markdown."""
+    parts = []
+    for panel in shown:
+        parts += [f"## {_escape(panel.title)}", *map(_claim, panel.claims)]
+        parts += [_markdown_grid(results(panel)), LEGEND]
+        for row in panel.condensed:
+            parts += [f"### Differences: {_escape(style.look(row).label)}"]
+            parts += [_markdown_grid(differences(panel, row)), GAP_LEGEND]
+        best = best_checks(panel)
+        if best is not None:
+            parts += [f"### {_escape(best.caption)}", _markdown_grid(best)]
+        parts += [f"- {_escape(note)}" for note in dict.fromkeys(panel.notes)]
+    return "\n\n".join(parts or ["No records."]) + "\n"
+
+
+def _claim(claim: Claim) -> str:
+    return _escape(f"{claim.numbers} {claim.verdict}")
+
+
+def _markdown_grid(grid: Grid) -> str:
+    names = [grid.corner, *(_join(one) for one in grid.heads)]
+    lines = [names, ["---", *("---:" for _ in grid.heads)]]
+    lines += [[_join(name), *map(_join, cells)] for _, name, cells in grid.rows]
+    escaped = [[_escape(text) for text in line] for line in lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
+
+
+def _join(cell: Cell) -> str:
+    if cell.kind.startswith("hole"):
+        return cell.text
+    return f"{cell.text} ({cell.detail})" if cell.detail else cell.text
+
+
+def _escape(text: str) -> str:
+    """Text that Markdown takes as text: no cell borders, no tags, one line."""
+    for sign, instead in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|")):
+        text = text.replace(sign, instead)
+    return " ".join(text.split())
+
+
+def write_csv(shown: Sequence[Panel], records: Iterable[Record], out: Path) -> list[Path]:
+    """``table.csv`` (means), ``differences.csv`` (pairs) and ``records.csv`` (all records), unrounded.
+
+    Accuracies and differences are parts of 1, as in records; an empty field is a hole.
+    """
+    means = [_mean_values(panel, row, model) for panel in shown
+             for row in panel.rows for model in (*panel.seen, *panel.means)]  # fmt: skip
+    pairs = [
+        values
+        for panel in shown
+        for (row, against, model) in panel.gaps
+        if (values := _pair_values(panel, row, against, model))
+    ]
+    fields = [one.name for one in dataclasses.fields(Record)]
+    raw = [{name: _plain(getattr(one, name)) for name in fields} for one in records]
+    return [
+        _write(out / "table.csv", means, ["data", "row", "network", "mean"]),
+        _write(out / "differences.csv", pairs, ["data", "row", "against", "network", "difference"]),
+        _write(out / "records.csv", raw, fields),
+    ]
+
+
+def _mean_values(panel: Panel, row: str, model: str) -> dict[str, Any]:
+    line = panel.lines.get((row, model))
+    found = line.interval if line else None
+    stored, samples, seconds = cost_values(panel, row)
+    return _where(panel) | {
+        "row": row,
+        "network": model,
+        "seen": panel.seen.get(model),
+        "mean": found and found.mean,
+        "sd": found and found.sd,
+        "low": found and found.low,
+        "high": found and found.high,
+        "sets": line.replicates if line else 0,
+        "trainings": line.seeds if line else 0,
+        "deviation over": line.unit if line else None,
+        "failed to converge": (row, model) in panel.stars,
+        "stored bytes": " / ".join(map(str, stored)),
+        "samples": " / ".join(map(str, samples)),
+        "condense seconds": seconds,
+    }
+
+
+def _pair_values(panel: Panel, row: str, against: str, model: str) -> dict[str, Any]:
+    found = panel.gaps[row, against, model]
+    start = _where(panel) | {"row": row, "against": found.against, "network": model}
+    if found.paired is None:
+        return start | {"difference": None}
+    values = dataclasses.asdict(found.paired)
+    return start | values | {"worst network": found.network if model == "worst" else None}
+
+
+def _where(panel: Panel) -> dict[str, Any]:
+    return {"data": panel.data, "per_class": panel.per_class, "recipe": panel.recipe,
+            "split": panel.split}  # fmt: skip
+
+
+def _write(path: Path, rows: Sequence[dict[str, Any]], least: Sequence[str]) -> Path:
+    names = list(dict.fromkeys(name for row in rows for name in row)) or list(least)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, names, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def _plain(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, dict | list) else value
+
+
+def terminal_table(records: Iterable[Record]) -> Table:
+    """The results for a terminal, one table a comparison, with what may be claimed below.
+
+    Args:
+        records: of one or more comparisons.
+
+    Returns:
+        A ``rich`` table; several comparisons stand below one another in it.
+    """
+    from rich.table import Table
+
+    shown = [_terminal_panel(panel) for panel in panels(records)]
+    if len(shown) == 1:
+        return shown[0]
+    whole = Table.grid()
+    for one in shown or ["No records."]:
+        whole.add_row(one)
+    return whole
+
+
+def _terminal_panel(panel: Panel) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    told = {counts(line) for line in panel.lines.values() if line.interval is not None}
+    stored = {one.stored_bytes for one in panel.records}
+    shared = f"{told.copy().pop()} throughout. " if len(told) == 1 else ""
+    shared += f"{style.plural(stored.pop(), 'byte')} each. " if len(stored) == 1 else ""
+    said = "".join(f"\n\n{claim.numbers} {claim.verdict}" for claim in panel.claims)
+    table = Table(title=Text(panel.title), caption=Text(f"{shared}{LEGEND}{said}"),
+                  caption_justify="left", title_justify="left", box=box.SIMPLE_HEAD,
+                  padding=(0, 1, 0, 0))  # fmt: skip
+    grid, kept = results(panel), len(panel.seen) + len(panel.means)
+    table.add_column("trained on", overflow="fold")
+    for one in grid.heads[:kept]:
+        table.add_column(Text(one.text), justify="right", overflow="fold")
+    for _, name, cells in grid.rows:
+        strong = "" if name.kind != "condensed" else "bold"
+        texts = [_terminal_cell(one, len(told) > 1) for one in cells[:kept]]
+        table.add_row(*(Text(one, strong) for one in (name.text, *texts)))
+    return table
+
+
+def _terminal_cell(cell: Cell, counted: bool) -> str:
+    """The mean above its deviation: narrow enough for eight columns of a small terminal."""
+    text = cell.text.replace(" ± ", "\n± ")
+    return f"{text}\n{cell.detail}" if counted and not cell.kind.startswith("hole") else text
