@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -32,6 +32,21 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @cached_property
+    def digest(self) -> str:
+        """Thirty-two hexadecimal digits of all samples and labels, in their order.
+
+        Bytes are hashed where they lie, a few MiB at a time: 50,000 images of 32 x 32 take a
+        fraction of a second, memory-mapped or not.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(repr((self.samples.dtype.str, self.samples.shape)).encode())
+        digest.update(np.ascontiguousarray(self.labels, np.int64).tobytes())
+        rows = max(1, 2**24 // max(1, self.samples[:1].nbytes))
+        for start in range(0, len(self.samples), rows):
+            digest.update(np.ascontiguousarray(self.samples[start : start + rows]).data)
+        return digest.hexdigest()
 
     @cached_property
     def by_class(self) -> dict[int, np.ndarray]:
@@ -91,7 +106,8 @@ class Problem:
         """
         found = self.train.by_class.get(int(label))
         if found is None:
-            raise ValueError(f"class {label} ({self.label_names[label]}) of {self.name} has no training sample")
+            name = self.label_names[label]
+            raise ValueError(f"class {label} ({name}) of {self.name} has no training sample")
         return found
 
     def samples(
@@ -102,7 +118,9 @@ class Problem:
     ) -> Tensor:
         """Data-normalised samples at these positions, ``(count, *shape)`` float32."""
         index = positions.numpy() if isinstance(positions, Tensor) else positions
-        raw = torch.from_numpy(np.ascontiguousarray(self.split(split).samples[index]))
+        found = np.ascontiguousarray(self.split(split).samples[index])
+        # A slice of a memory map is read-only, which torch does not take.
+        raw = torch.from_numpy(found if found.flags.writeable else found.copy())
         return self.modality.normalise(raw.to(device))
 
     def batch(
@@ -119,12 +137,23 @@ class Problem:
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with the training samples, labels or classes."""
-        digest = hashlib.blake2b(digest_size=8)
-        digest.update(repr((self.modality.kind, self.modality.shape, self.label_names)).encode())
-        digest.update(np.ascontiguousarray(self.train.labels).tobytes())
-        for start in range(0, len(self.train), 4096):
-            digest.update(np.ascontiguousarray(self.train.samples[start : start + 4096]).tobytes())
-        return digest.hexdigest()
+        about = (self.modality.kind, self.modality.shape, self.label_names, self.train.digest)
+        return hashlib.blake2b(repr(about).encode(), digest_size=8).hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        """The data set in plain values: name, sizes, classes, modality, fingerprint."""
+        counts = [len(positions) for positions in self.train.by_class.values()]
+        return {
+            "name": self.name,
+            "classes": self.classes,
+            "train": len(self.train),
+            "val": len(self.val),
+            "test": len(self.test),
+            "fewest of a class": min(counts, default=0),
+            "most of a class": max(counts, default=0),
+            "modality": self.modality.to_dict(),
+            "fingerprint": self.fingerprint,
+        }
 
     def with_validation(self, share: float = 0.1, seed: int = 0) -> Problem:
         """Take a stratified, seeded part of the training data as validation split.
