@@ -65,7 +65,8 @@ def baselines(
             ]
     if start:
         rows["start"] = list(start)
-    rows[name] = list(sets)
+    # A selection that was run as a method must not take the place of the baseline of its name.
+    rows[f"{name} (run)" if name in rows else name] = list(sets)
     return rows
 
 
