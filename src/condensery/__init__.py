@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from condensery.api import condense as condense
     from condensery.api import evaluate as evaluate
-    from condensery.api import report as report
     from condensery.artefact import load as load
     from condensery.artefact import save as save
     from condensery.core.synthetic import SyntheticSet as SyntheticSet
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from condensery.methods import Mean as Mean
     from condensery.methods import Random as Random
     from condensery.models import PeerSpec as PeerSpec
+    from condensery.report import report as report
 
 __version__ = "0.1.0"
 
@@ -44,7 +44,7 @@ _PUBLIC = {
     "evaluate": "condensery.api",
     "load": "condensery.artefact",
     "load_problem": "condensery.data",
-    "report": "condensery.api",
+    "report": "condensery.report",
     "save": "condensery.artefact",
 }
 
