@@ -167,7 +167,7 @@ def _redrawn(live: nn.Module, name: str) -> Callable[[], nn.Module]:
         fresh = copy.deepcopy(live).cpu().train()
         for layer in fresh.modules():
             if hasattr(layer, "reset_parameters"):
-                layer.reset_parameters()
+                layer.reset_parameters()  # type: ignore[operator]
         return fresh
 
     return make

@@ -66,6 +66,9 @@ class TimmNet(Backbone):
         if not isinstance(classifier, nn.Linear):
             raise UsageError("this timm network has no single linear classifier to put a head on; "
                              "hand it over with modules= instead")  # fmt: skip
+        # Some of timm's heads start at zero, which passes no gradient to the body: there would be
+        # nothing to match. All are drawn as torch draws a linear layer.
+        classifier.reset_parameters()
         names = {id(module): name for name, module in self.named_modules()}
         self.head = head_names(self, names[id(classifier)])
 
@@ -166,9 +169,11 @@ def timm_plan(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
 
     refuse_taps(spec)
     name = ALIASES.get(spec.name, spec.name)
-    config = timm.get_pretrained_cfg(name, allow_unregistered=False)
-    if config is None:
-        raise UsageError(f"timm knows no weights {name!r}; leave the tag after the dot out")
+    try:
+        config = timm.get_pretrained_cfg(name, allow_unregistered=False)
+    except RuntimeError as error:
+        raise UsageError(f"timm cannot make {name!r}: {error}") from error
+    assert config is not None, "timm raises for names without a configuration when told to"
     side = input_size(spec, modality) if spec.size is not None else config.input_size[1:]
     size = (side[0], side[1])
     channels = modality.shape[0]

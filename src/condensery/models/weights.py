@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from condensery import hub
 from condensery.errors import RunError, UsageError
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -87,32 +88,12 @@ def fetch_timm(name: str, config: Any) -> Path:
     repository, _, revision = config.hf_hub_id.partition("@")
     names = [config.hf_hub_filename] if config.hf_hub_filename else list(HUB_FILES)
     for file in names:
-        cached = try_to_load_from_cache(repository, file, revision=revision or None)
+        cached = try_to_load_from_cache(
+            repository, file, cache_dir=hub.cache("hub"), revision=revision or None
+        )
         if isinstance(cached, str):
             return Path(cached)
     return _download(repository, revision or None, names, name)
-
-
-def _require_hub(repository: str, what: str, how: str) -> None:
-    """Say within seconds that the hub cannot be reached (its own client retries for minutes).
-
-    Raises:
-        RunError: offline.
-    """
-    import socket
-    from urllib.parse import urlsplit
-
-    from huggingface_hub import constants
-
-    where = urlsplit(constants.ENDPOINT)
-    port = where.port or (80 if where.scheme == "http" else 443)
-    try:
-        if constants.HF_HUB_OFFLINE:
-            raise OSError("HF_HUB_OFFLINE is set")
-        socket.create_connection((where.hostname or "", port), timeout=3).close()
-    except OSError as error:
-        raise RunError(f"{what} ({repository}) are not in the local cache and the hub cannot be "
-                       f"reached ({error}); {how}") from None  # fmt: skip
 
 
 def _download(repository: str, revision: str | None, names: list[str], what: str) -> Path:
@@ -120,7 +101,7 @@ def _download(repository: str, revision: str | None, names: list[str], what: str
     from huggingface_hub.errors import EntryNotFoundError
 
     how = "give a local file instead: weights=FILE.safetensors, or leave weights out for scratch"
-    _require_hub(repository, f"the pretrained weights of {what}", how)
+    hub.require(repository, f"the pretrained weights of {what}", how)
     for file in names:
         try:
             return Path(hf_hub_download(repository, file, revision=revision))
