@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import DataLoader
 
-from condensery import HMDC, PeerSpec, condense
+from condensery import HMDC, PeerSpec, condense, load_problem
 
 
 def mine() -> nn.Module:
@@ -33,6 +33,7 @@ def main() -> None:
     """Condense arrays with two unlike judges, then train on ten images."""
     digits = load_digits()
     images = (digits.images / 16 * 255).round().astype("uint8")[:, None]  # (n, 1, 8, 8)
+    problem = load_problem((images, digits.target), mirror=False)  # a mirrored digit is none
     method = HMDC(
         peers=(PeerSpec("mine", lr=1e-2, taps=("1", "4")), PeerSpec("vit_mini", lr=1e-3)),
         factor=1,
@@ -41,9 +42,7 @@ def main() -> None:
         train_samples=128,
         align_samples=128,
     )
-    synthetic = condense(
-        (images, digits.target), method, per_class=1, steps=3, modules={"mine": mine}, quiet=True
-    )
+    synthetic = condense(problem, method, per_class=1, steps=3, modules={"mine": mine}, quiet=True)
     print(synthetic)
 
     torch.manual_seed(0)
