@@ -95,7 +95,8 @@ def obstacle(repository: str, kind: Kind = "model", timeout: float = 3.0) -> str
 def _ask(address: str, place: str, timeout: float) -> str | None:
     try:
         request = urllib.request.Request(address, method="HEAD")
-        with urllib.request.urlopen(request, timeout=timeout):
+        # An opener of its own, since the shared one keeps the proxies of its first use.
+        with urllib.request.build_opener().open(request, timeout=timeout):
             return None
     except urllib.error.HTTPError as error:
         if error.code == 404:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import glob
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from condensery import hub
 from condensery.data.arrays import from_dataset, from_tuple, read_npz
 from condensery.data.assemble import from_found, from_layout
 from condensery.data.builtin import HOW, digits, hub_images, hub_layout, places
-from condensery.data.layout import Layout, find_layout, tables
+from condensery.data.images import sides
+from condensery.data.layout import Layout, find_layout, table_layout
 from condensery.data.problem import Problem, Split, SplitName
 from condensery.data.source import Options, Source
 from condensery.errors import UsageError
@@ -133,7 +135,7 @@ def load_problem(
         RunError: the data are not here and cannot be fetched (said within 5 seconds).
     """
     folder = None if data_dir is None else Path(data_dir)
-    options = Options(folder, size, label, mirror, seed, download)
+    options = Options(folder, sides(size), label, mirror, seed, download)
     if isinstance(data, str | Path):
         problem = _named(data, options)
     else:
@@ -161,7 +163,7 @@ def _named(data: str | Path, options: Options) -> Problem:
 
 def _path(text: str, options: Options) -> Path | list[Path] | None:
     """The file or folder that is meant, here or where local copies lie; several for a pattern."""
-    for place in [Path(), *places(options.data_dir)]:
+    for place in _tries(options):
         path = place / Path(text).expanduser()
         if path.exists():
             return path
@@ -170,6 +172,11 @@ def _path(text: str, options: Options) -> Path | list[Path] | None:
             if found:
                 return found
     return None
+
+
+def _tries(options: Options) -> Iterator[Path]:
+    yield Path()
+    yield from places(options.data_dir)
 
 
 def _unknown(text: str) -> str:
@@ -187,7 +194,7 @@ def _unknown(text: str) -> str:
 def _from_path(path: Path | list[Path], options: Options) -> Problem:
     if isinstance(path, list):
         base = path[0].resolve().parent
-        return _from_files(tables(path, path[0].parent, base.name), base.name, options)
+        return _from_files(table_layout(path, path[0].parent, base.name), base.name, options)
     if path.suffix.lower() != ".npz":
         layout = find_layout(path)
         return _from_files(layout, layout.name, options)

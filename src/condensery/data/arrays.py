@@ -88,9 +88,15 @@ def from_arrays(x: Any, y: Any, what: str) -> Raw:
     Raises:
         UsageError: unequal lengths, or samples that are no images.
     """
-    labels = y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else y
-    if len(x) != len(labels):
-        raise UsageError(f"{what}: {len(x)} samples, but {len(labels)} labels")
+    labels = _numpy(y) if isinstance(y, torch.Tensor) else y
+    try:
+        counts = len(x), len(labels)
+    except TypeError:
+        raise UsageError(
+            f"{what}: give images and labels, as many of the one as of the other"
+        ) from None
+    if counts[0] != counts[1]:
+        raise UsageError(f"{what}: {counts[0]} samples, but {counts[1]} labels")
     ragged = isinstance(x, list | tuple) or (isinstance(x, np.ndarray) and x.dtype == object)
     if not ragged:
         items: Images = _uniform(x, what)
@@ -135,7 +141,7 @@ def as_item(image: Any, where: str) -> Item:
     if isinstance(image, Image.Image | bytes | Path):
         return image
     first = isinstance(image, torch.Tensor)
-    values = image.detach().cpu().numpy() if first else np.asarray(image)
+    values = _numpy(image) if first else np.asarray(image)
     if values.ndim not in (2, 3):
         raise UsageError(f"{where} has shape {values.shape}: give (height, width[, channels])")
     pixels = to_uint8(values, where)
@@ -174,10 +180,15 @@ def to_uint8(values: np.ndarray, where: str) -> np.ndarray:
     return np.round(values * 255).astype(np.uint8)
 
 
+def _numpy(values: torch.Tensor) -> np.ndarray:
+    values = values.detach().cpu()
+    return (values.float() if values.is_floating_point() else values).numpy()
+
+
 def _uniform(x: Any, what: str) -> np.ndarray:
     """Images of one size as ``(n, height, width[, 3])`` uint8."""
     first = isinstance(x, torch.Tensor)
-    values = x.detach().cpu().numpy() if first else np.asarray(x)
+    values = _numpy(x) if first else np.asarray(x)
     if values.ndim not in (3, 4):
         raise UsageError(
             f"{what} have shape {values.shape}: images are (n, height, width), "

@@ -41,7 +41,7 @@ def from_layout(
     """
     place = layout.place.resolve()
     names = tuple(label_names or ())
-    about = repr((place.as_posix(), label, size)).encode()
+    about = repr((place.as_posix(), layout.name, label, size)).encode()
     mark = hashlib.blake2b(about, digest_size=6).hexdigest()
     key = identity(layout.files, label, size, names)
 

@@ -13,7 +13,7 @@ from condensery import hub
 from condensery.data.assemble import finish, from_layout, measure
 from condensery.data.cache import Decoded
 from condensery.data.images import common_shape, decode_into
-from condensery.data.layout import Layout, by_split, find_layout, tables
+from condensery.data.layout import Layout, by_split, find_layout, table_layout
 from condensery.data.problem import Problem, Split
 from condensery.data.source import Options, Source
 from condensery.errors import RunError, UsageError
@@ -156,7 +156,7 @@ def _prepared(repository: str, config: str | None, name: str) -> Layout | None:
         return None  # nothing, or several configurations: the library shall choose
     folder = max(infos, key=lambda info: info.stat().st_mtime).parent
     files = sorted(folder.glob("*.arrow"))
-    return tables(files, folder, name) if files and _complete(files) else None
+    return table_layout(files, folder, name) if files and _complete(files) else None
 
 
 def _downloaded(repository: str, config: str | None, name: str) -> Layout | None:
@@ -170,7 +170,7 @@ def _downloaded(repository: str, config: str | None, name: str) -> Layout | None
         return None
     if set(by_split(files, files[0].parent)) < {"train", "test"}:
         return None  # a part of it: the library shall fetch the rest
-    return tables(files, files[0].parent, name)
+    return table_layout(files, files[0].parent, name)
 
 
 def _complete(files: list[Path]) -> bool:
@@ -195,4 +195,4 @@ def _fetch(repository: str, config: str | None, name: str) -> Layout:
     files = [Path(file["filename"]) for part in found.values() for file in part.cache_files]
     if not files:
         raise RunError(f"{repository} came without files that can be read; {HOW}")
-    return tables(files, files[0].parent, name)
+    return table_layout(files, files[0].parent, name)

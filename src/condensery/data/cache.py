@@ -2,8 +2,8 @@
 
 They lie under ``CONDENSERY_CACHE`` (default ``~/.cache/condensery``), one folder a data set and
 size; it may be deleted at any time. An entry belongs to the names, sizes and times of the files it
-was made from, and is replaced when they change. It is written aside and renamed; one whose bytes are
-not those that were written is made again.
+was made from, and is replaced when they change. It is written aside and renamed; one whose bytes
+are not those that were written is made again.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from condensery.errors import UsageError
 
@@ -56,15 +56,27 @@ def common_shape(
     measured = [_sizes(part, name) for part, name in zip(items, where, strict=True)]
     rows = np.array([row for part in measured for row in part], np.int64).reshape(-1, 3)
     channels = 1 if rows[:, 2].all() else 3
-    if size is not None:
-        sides = (size, size) if isinstance(size, int) else tuple(size)
-        if len(sides) != 2 or min(sides) < 1:
-            raise UsageError(f"size is a side or (height, width), from 1; got {size!r}")
-        return (channels, int(sides[0]), int(sides[1]))
+    wanted = sides(size)
+    if wanted is not None:
+        return (channels, *wanted)
     if (rows[:, :2] == rows[0, :2]).all():
         return (channels, int(rows[0, 0]), int(rows[0, 1]))
     side = int(np.median(rows[:, :2].min(1)))
     return (channels, side, side)
+
+
+def sides(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    """``(height, width)`` from a side or from both; None stays None.
+
+    Raises:
+        UsageError: it is neither, or not positive.
+    """
+    if size is None:
+        return None
+    both = tuple(size) if isinstance(size, Sequence) else (size, size)
+    if len(both) != 2 or not all(isinstance(side, int) and side > 0 for side in both):
+        raise UsageError(f"size is a side or (height, width), in pixels from 1; got {size!r}")
+    return (both[0], both[1])
 
 
 def decode_into(out: np.ndarray, items: Images, where: Callable[[int], str]) -> None:
@@ -160,6 +172,14 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):  # its text names an address in memory
+        return "an unknown format"
+    if isinstance(error, FileNotFoundError):
+        return f"there is no file {error.filename}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def _each(
     function: Callable[[Item], Any],
     items: Images,
@@ -174,7 +194,7 @@ def _each(
             try:
                 result = function(items[position])
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-                reason = " ".join(str(error).split()) or type(error).__name__
+                reason = _reason(error)
                 raise UsageError(
                     f"{where(position)} is no readable image ({reason}): repair or remove it"
                 ) from error

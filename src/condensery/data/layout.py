@@ -121,16 +121,16 @@ def find_layout(place: Path) -> Layout:
                 f"{place} is no data set: give a folder of class folders, parquet or csv files, "
                 f"or an .npz file"
             )
-        return tables([place], place.parent, place.stem)
+        return table_layout([place], place.parent, place.stem)
     found = tables_in(place)
     if found:
-        return tables(found, place, name_of(place))
+        return table_layout(found, place, name_of(place))
     layout = class_folders(place)
     if layout is not None:
         return layout
     found = sorted(place.glob("*.csv"))
     if found:
-        return tables(found, place, name_of(place))
+        return table_layout(found, place, name_of(place))
     raise UsageError(
         f"{place} holds no data set: neither class folders with images ({_kinds()}), with or "
         f"without train/ and test/ above them, nor parquet or csv files"
@@ -152,7 +152,7 @@ def tables_in(folder: Path) -> list[Path]:
     ]
 
 
-def tables(files: Sequence[Path], base: Path, name: str) -> Layout:
+def table_layout(files: Sequence[Path], base: Path, name: str) -> Layout:
     """The layout of these parquet, arrow or csv files."""
     splits = by_split(files, base)
 
@@ -174,6 +174,8 @@ def class_folders(folder: Path) -> Layout | None:
     """
     roots = {_NAMES[child.name.lower()]: child for child in _folders(folder)
              if child.name.lower() in _NAMES}  # fmt: skip
+    if roots and "train" not in roots and len(roots) == len(_folders(folder)):
+        raise UsageError(f"{folder} holds {' and '.join(roots)}, but no folder train")
     roots = promoted(roots) if "train" in roots else {"train": folder}
     images = {split: _images_by_class(root) for split, root in roots.items()}
     if not any(files for part in images.values() for files in part.values()):

@@ -12,10 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from condensery.errors import UsageError
 from condensery.modality import Modality
 from condensery.types import Batch
 
 SplitName = Literal["train", "val", "test"]
+
+_HOW = {
+    "train": "give data with samples to train on",
+    "val": "take one from the training data: load_problem(..., validation=0.1)",
+    "test": "give data with a test split, or with more than one sample a class",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,25 +96,25 @@ class Problem:
         """A split by name.
 
         Raises:
-            ValueError: unknown or empty; says how to get one.
+            UsageError: unknown or empty; says how to get one.
         """
         if name not in ("train", "val", "test"):
-            raise ValueError(f"unknown split {name!r}; known: train, val, test")
+            raise UsageError(f"unknown split {name!r}; known: train, val, test")
         found: Split = getattr(self, name)
         if not len(found):
-            raise ValueError(f"{self.name} has no {name} split; choose another (train, val, test)")
+            raise UsageError(f"{self.name} has no {name} split; {_HOW[name]}")
         return found
 
     def of(self, label: int) -> np.ndarray:
         """Positions of a class's training samples, ``(count,)``, in data order.
 
         Raises:
-            ValueError: the class has no training sample.
+            UsageError: the class has no training sample.
         """
         found = self.train.by_class.get(int(label))
         if found is None:
             name = self.label_names[label]
-            raise ValueError(f"class {label} ({name}) of {self.name} has no training sample")
+            raise UsageError(f"class {label} ({name}) of {self.name} has no training sample")
         return found
 
     def samples(
@@ -162,10 +169,10 @@ class Problem:
         least one and never all. Returns itself when a validation split is already there.
 
         Raises:
-            ValueError: ``share`` is not between 0 and 1.
+            UsageError: ``share`` is not between 0 and 1.
         """
         if not 0 < share < 1:
-            raise ValueError(f"the validation share lies between 0 and 1, got {share}")
+            raise UsageError(f"the validation share lies between 0 and 1, got {share}")
         if len(self.val):
             return self
         taken = stratified(self.train.labels, share, seed)
@@ -180,7 +187,7 @@ def take(split: Split, positions: np.ndarray) -> Split:
 
 def stratified(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Sorted positions of about ``share`` of each class: at least one, never all of it."""
-    generator = np.random.default_rng([seed, 0x5EED])
+    generator = np.random.default_rng([seed % 2**63, 0x5EED])
     taken = []
     for label in np.unique(labels):
         positions = np.flatnonzero(labels == label)

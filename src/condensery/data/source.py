@@ -14,7 +14,7 @@ class Options:
     """How a data set is to be loaded. See ``condensery.data.load_problem``."""
 
     data_dir: Path | None = None
-    size: int | tuple[int, int] | None = None
+    size: tuple[int, int] | None = None
     label: str | None = None
     mirror: bool | None = None
     seed: int = 0
