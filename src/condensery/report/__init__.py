@@ -1,4 +1,4 @@
-"""Tables, figures and a page, drawn from what lies on disk: never from live objects, never with torch."""
+"""Tables, figures and a page, drawn from what lies on disk, without torch."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from condensery.report.tables import terminal_table
 def report(sources: Sources, out: str | Path) -> Path:
     """Draw what run directories (or records) say.
 
-    Writes into ``out``: ``report.html`` (one file that holds everything), ``table.md``, ``table.csv``,
-    ``differences.csv``, ``records.csv``, and each figure as ``.png`` and ``.svg``. Files of an earlier
-    report there are replaced; other files are left alone. What is missing or damaged in a run is a
-    visible hole and a line under "Notes".
+    Writes into ``out``: ``report.html`` (one file that holds everything), ``table.md``,
+    ``table.csv``, ``differences.csv``, ``records.csv``, and each figure as ``.png`` and ``.svg``.
+    Files of an earlier report there are replaced; other files are left alone. What is missing or
+    damaged in a run is a visible hole and a line under "Notes".
 
     Args:
-        sources: a run directory, several, or records. Runs that differ in nothing but their seed are
-            replicates of one row.
+        sources: a run directory, several, or records. Runs that differ in nothing but their seed
+            are replicates of one row.
         out: a folder; made if it is not there.
 
     Returns:
@@ -40,9 +40,9 @@ def report(sources: Sources, out: str | Path) -> Path:
         prefix = f"{number}-" if len(shown) > 1 else ""
         panel_views.append(page.panel_view(panel, figures.panel_drawings(panel, prefix)))
     run_views = [page.run_view(run, figures.run_drawings(run)) for run in gathered.runs]
-    for view in (*panel_views, *run_views):
-        for drawing in view.drawings:
-            figures.save(drawing, folder)
+    drawn = [view.drawings for view in panel_views] + [view.drawings for view in run_views]
+    for drawing in (one for drawings in drawn for one in drawings):
+        figures.save(drawing, folder)
     tables.write_csv(shown, gathered.records, folder)
     (folder / "table.md").write_text(tables.markdown(shown), encoding="utf-8")
     target = folder / "report.html"

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 5.4  # inches: at 400 px of page the letters are still 9 px high
+EDGE = (style.INK, 0.55)
 MOST_POINTS = 1500  # of a curve: more than a screen can show
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -33,7 +35,7 @@ class Drawing:
     """A figure with what belongs to it.
 
     Attributes:
-        name: of its files. title, caption: for the page. alt: what it shows, for those who cannot see.
+        name: of its files. title, caption: for the page. alt: what it shows, in words.
         figure: of matplotlib.
     """
 
@@ -42,6 +44,17 @@ class Drawing:
     caption: str
     alt: str
     figure: Figure
+
+    @cached_property
+    def svg(self) -> str:
+        """The whole file as text: without a background, and the same for the same figure."""
+        buffer = io.StringIO()
+        metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        with dressed():
+            self.figure.savefig(buffer, format="svg", facecolor="none", metadata=metadata)
+        # The layout is found; to find it again for every format would double the time.
+        self.figure.set_layout_engine("none")
+        return buffer.getvalue()
 
 
 @contextlib.contextmanager
@@ -68,7 +81,7 @@ def dressed() -> Iterator[None]:
         "text.parse_math": False,  # a name may hold a dollar sign
         "axes.unicode_minus": True,
     }
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(settings):  # type: ignore[arg-type]
         yield
 
 
@@ -80,8 +93,8 @@ def panel_drawings(panel: Panel, name: str) -> list[Drawing]:
         drawn = [gap_bars(panel, row, f"{name}gap-{slug(row)}") for row in panel.condensed]
         return [
             *(one for one in drawn if one is not None),
-            accuracy_bars(panel, f"{name}accuracy"),
             heat_map(panel, f"{name}heatmap"),
+            accuracy_bars(panel, f"{name}accuracy"),
         ]
 
 
@@ -105,25 +118,26 @@ def accuracy_bars(panel: Panel, name: str) -> Drawing:
                 continue
             at.append(_offset(index, place, len(rows)))
             width.append(100 * line.interval.mean)
-            error.append(100 * (line.interval.sd or 0))
+            error.append(100 * _or(line.interval.sd, math.nan))
         axes.barh(at, width, 0.8 / len(rows), xerr=error, label=look.label, color=look.colour,
-                  hatch=look.hatch, edgecolor=style.INK, linewidth=0.5,
+                  hatch=look.hatch, edgecolor=EDGE, linewidth=0.5,
                   error_kw={"ecolor": style.INK, "elinewidth": 0.9, "capsize": 1.5})  # fmt: skip
     axes.axvline(100 / panel.classes, color=style.INK, linestyle=":", linewidth=1.2, label="chance")
-    units = {line.unit for line in panel.lines.values() if line.interval}
-    over = "condensed sets" if units == {"sets"} else "sets (where one set: over trainings)"
-    axes.set_xlabel(f"accuracy (%), mean ± sd over {over}")
+    axes.set_xlabel("accuracy (%), mean ± sd")
     axes.set_xlim(0, min(100, axes.get_xlim()[1]))
     _legend(figure, axes)
-    alt = f"Bars of accuracy of {_listed(rows)} on {', '.join(models)}; the numbers are in the table."
-    caption = f"Whiskers: standard deviation. Dotted: chance. {style.SEEN} took part in condensing."
+    alt = f"Bars of accuracy of {_listed(rows)} on {', '.join(models)}; numbers in the table."
+    caption = (
+        f"Whiskers: standard deviation over sets, or over trainings where there is one set. "
+        f"Dotted: chance. {style.SEEN} took part in condensing."
+    )
     return Drawing(name, "Accuracy per network", caption, alt, figure)
 
 
 def gap_bars(panel: Panel, row: str, name: str) -> Drawing | None:
-    """How far a condensed row lies above Random, packed Random and its start, with 95 % intervals."""
+    """How far a condensed row lies above Random, packed Random and its start; 95 % intervals."""
     models = [*panel.seen, *panel.means]
-    against = [one for one in AGAINST if (row, one, models[0]) in panel.gaps]
+    against = [one for one in AGAINST if any(panel.paired(row, one, model) for model in models)]
     if not against:
         return None
     figure, axes = _bands(models, len(against), panel)
@@ -139,8 +153,9 @@ def gap_bars(panel: Panel, row: str, name: str) -> Drawing | None:
             errors[0].append(100 * (pair.difference - _or(pair.low, pair.difference)))
             errors[1].append(100 * (_or(pair.high, pair.difference) - pair.difference))
         axes.barh(at, width, 0.8 / len(against), label=f"over {look.label}", color=look.colour,
-                  hatch=look.hatch, edgecolor=style.INK, linewidth=0.5)  # fmt: skip
-        axes.errorbar(width, at, xerr=errors, fmt="none", ecolor=style.INK, elinewidth=1.2, capsize=2.5)
+                  hatch=look.hatch, edgecolor=EDGE, linewidth=0.5)  # fmt: skip
+        axes.errorbar(width, at, xerr=errors, fmt="none", ecolor=style.INK, elinewidth=1.2,
+                      capsize=2.5)  # fmt: skip
     axes.axvline(0, color=style.INK, linewidth=1.2)
     axes.set_xlabel("paired difference (points), 95 % interval")
     _legend(figure, axes)
@@ -171,16 +186,18 @@ def heat_map(panel: Panel, name: str) -> Drawing:
     mesh = axes.pcolormesh(np.ma.masked_invalid(values), cmap="YlGnBu", edgecolors="none")
     for (down, right), value in np.ndenumerate(values):
         _heat_cell(axes, down, right, value, mesh)
-    axes.set_xticks(np.arange(len(models)) + 0.5, [_title(panel, one) for one in models], rotation=38,
-                    ha="right", rotation_mode="anchor")  # fmt: skip
+    titles = [_title(panel, one) for one in models]
+    axes.set_xticks(np.arange(len(models)) + 0.5, titles, rotation=38, ha="right",
+                    rotation_mode="anchor")  # fmt: skip
     axes.set_yticks(np.arange(len(rows)) + 0.5, [style.look(one).label for one in rows])
     axes.invert_yaxis()
     axes.tick_params(length=0)
     axes.set_xlabel("network (test)")
     axes.set_ylabel("trained on")
     bar = figure.colorbar(mesh, ax=axes, label="accuracy (%)", shrink=0.9, pad=0.02)
-    bar.solids.set_edgecolor("face")
-    alt = f"Heat map of accuracy, {_listed(rows)} by {', '.join(models)}; the numbers are in the table."
+    if bar.solids is not None:
+        bar.solids.set_edgecolor("face")  # else viewers show seams between its colours
+    alt = f"Heat map of accuracy, {_listed(rows)} by {', '.join(models)}; numbers in the table."
     return Drawing(name, "Every set on every network", "Darker is more accurate; hatched: not "
                    f"measured. {style.SEEN} took part in condensing.", alt, figure)  # fmt: skip
 
@@ -205,8 +222,8 @@ def balance_curves(run: RunFiles) -> Drawing | None:
         axes.set_ylabel("largest gradient")
     panes[-1].set_xlabel("step")
     _legend(figure, panes[0])
-    alt = (f"Curves of the largest gradient of {', '.join(names)} over {steps[-1]} steps, before and "
-           f"after the gradient balance, on a logarithmic scale.")  # fmt: skip
+    alt = (f"Curves of the largest gradient of {', '.join(names)} over {steps[-1]} steps, before "
+           f"and after the gradient balance, on a logarithmic scale.")  # fmt: skip
     caption = "Largest gradient with respect to the synthetic samples. " + (
         "After: times the mean weight." if not told else "After: as weighted."
     )
@@ -230,19 +247,19 @@ def term_curves(run: RunFiles) -> Drawing | None:
 
 
 def save(drawing: Drawing, out: Path) -> list[Path]:
-    """Write ``.png`` (white background) and ``.svg``."""
+    """Write ``.png`` (white background) and ``.svg`` (none)."""
     paths = [out / f"{drawing.name}.png", out / f"{drawing.name}.svg"]
+    paths[1].write_text(drawing.svg, encoding="utf-8")
     with dressed():
-        drawing.figure.savefig(paths[0], dpi=200, facecolor="white")
-        paths[1].write_text(_svg(drawing, facecolor="white"), encoding="utf-8")
+        drawing.figure.savefig(paths[0], dpi=180, facecolor="white")
     return paths
 
 
 def inline(drawing: Drawing) -> str:
     """SVG markup for the page: its ink, no background, names of its own, no address of anything."""
-    with dressed():
-        text = _svg(drawing, facecolor="none")
+    text = drawing.svg
     text = text[text.index("<svg") :]
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text)
@@ -253,20 +270,14 @@ def inline(drawing: Drawing) -> str:
     text = re.sub(r'(<svg[^>]*?)\sheight="[^"]*"', r"\1", text, count=1)
     # Names are in the figure's text as they are: only the label is ours to escape.
     label = drawing.alt.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
-    opening = f'<svg role="img" aria-label="{label}" style="max-width:{1.75 * width:.0f}px"'
+    limits = f"min-width:{0.92 * width:.0f}px;max-width:{1.75 * width:.0f}px"
+    opening = f'<svg role="img" aria-label="{label}" style="{limits}"'
     return text.replace("<svg", opening, 1)
 
 
 def slug(text: str) -> str:
     """A name for a file or an anchor."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "run"
-
-
-def _svg(drawing: Drawing, facecolor: str) -> str:
-    buffer = io.StringIO()
-    metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    drawing.figure.savefig(buffer, format="svg", facecolor=facecolor, metadata=metadata)
-    return buffer.getvalue()
 
 
 def _bands(models: Sequence[str], rows: int, panel: Panel) -> tuple[Figure, Axes]:
@@ -304,7 +315,8 @@ def _curves(
     every = math.ceil(len(steps) / MOST_POINTS)
     for index, name in enumerate(names):
         values = [row[index] if row[index] > 0 else math.nan for row in rows]
-        axes.plot(steps[::every], values[::every], label=name, color=style.TERMS[index % len(style.TERMS)],
+        axes.plot(steps[::every], values[::every], label=name,
+                  color=style.TERMS[index % len(style.TERMS)],
                   linestyle=style.LINES[index % len(style.LINES)], linewidth=1.5,
                   marker="o" if len(steps) < 40 else "", markersize=3)  # fmt: skip
     if any(value > 0 for row in rows for value in row):
@@ -330,7 +342,7 @@ def _heat_cell(axes: Axes, down: int, right: int, value: float, mesh: Any) -> No
     red, green, blue, _ = mesh.cmap(mesh.norm(value))
     dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
     axes.text(right + 0.5, down + 0.5, style.decimal(value, 1), ha="center", va="center",
-              fontsize=8.5, color="#fefefe" if dark else "#101010")  # fmt: skip
+              fontsize=9, color="#fefefe" if dark else "#101010")  # fmt: skip
 
 
 def _offset(index: int, place: int, rows: int) -> float:
@@ -346,6 +358,8 @@ def _hole(axes: Axes, index: int, place: int, rows: int) -> None:
 def _legend(figure: Figure, axes: Axes) -> None:
     """Above the axes, where no bar can lie under it."""
     handles, labels = axes.get_legend_handles_labels()
+    if "chance" in labels:  # matplotlib puts lines before bars
+        handles, labels = [*handles[1:], handles[0]], [*labels[1:], labels[0]]
     # Longest label decides how many columns fit into the width.
     columns = max(1, min(len(labels), int(62 / (max(map(len, labels), default=1) + 7))))
     figure.legend(handles, labels, loc="outside upper left", ncols=columns, columnspacing=1.2,
@@ -363,5 +377,3 @@ def _listed(rows: Sequence[str]) -> str:
 
 def _or(value: float | None, instead: float) -> float:
     return instead if value is None else value
-
-

@@ -75,7 +75,7 @@ class RunFiles:
         return [f"term {number}" for number in range(1, terms + 1)]
 
     def series(self, name: str) -> tuple[list[int], list[list[float]]]:
-        """Steps and values of a list that events tell, e.g. ``terms``; rows of odd length left out."""
+        """Steps and values of a list that events tell, e.g. ``terms``; odd rows left out."""
         steps: list[int] = []
         rows: list[list[float]] = []
         for event in self.events:
@@ -148,7 +148,9 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     doubled = next((path for path in whole if whole.count(path) > 1), None)
     if doubled is not None:
         raise UsageError(f"{doubled} is given twice; give each run once")
-    depth, most = 1, max(len(path.parts) for path in whole)
+    # A folder that is only a seed says nothing: take the one above it too.
+    depth = 2 if any(path.name.isdecimal() for path in whole) else 1
+    most = max(len(path.parts) for path in whole)
     while depth < most and len({path.parts[-depth:] for path in whole}) < len(whole):
         depth += 1
     return ["/".join(path.parts[-depth:]) for path in whole]
@@ -157,9 +159,9 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 def tell_apart(runs: Sequence[RunFiles]) -> list[list[Record]]:
     """Records of each run; a row that names unlike sets in two runs gets a name in brackets.
 
-    Runs that differ in nothing but their seed are replicates of one row. A method with other settings
-    or steps is another row (``hmdc [runs/b]``), the step-0 sets of two methods are two rows
-    (``start [idc]``), and a baseline is one row as long as all runs drew the very same sets.
+    Runs that differ in nothing but their seed are replicates of one row. A method with other
+    settings or steps is another row (``hmdc [runs/b]``), the step-0 sets of two methods are two
+    rows (``start [idc]``), and a baseline is one row as long as all runs drew the very same sets.
     """
     kinds = _kinds(runs)
     owners: dict[tuple[Any, ...], set[str]] = {}
@@ -177,9 +179,7 @@ def tell_apart(runs: Sequence[RunFiles]) -> list[list[Record]]:
             return one
         return dataclasses.replace(one, row=f"{one.row} [{kind}]")
 
-    return [
-        [named(one, kind) for one in held] for kind, held in zip(kinds, newest_of, strict=True)
-    ]
+    return [[named(one, kind) for one in held] for kind, held in zip(kinds, newest_of, strict=True)]
 
 
 def _row(one: Record) -> tuple[Any, ...]:

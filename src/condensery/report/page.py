@@ -139,7 +139,8 @@ def _title(gathered: Gathered, panels: Sequence[PanelView]) -> str:
     methods += [style.look(str(run.settings["method"])).label for run in gathered.runs
                 if run.settings.get("method") and not rows]  # fmt: skip
     data = [view.panel.data for view in panels]
-    data += [str(run.settings["data"]) for run in gathered.runs if run.settings.get("data") and not data]
+    told = [run.settings.get("data") for run in gathered.runs]
+    data = data or [str(name) for name in told if name]
     made = " and ".join(dict.fromkeys(methods)) or "Baselines"
     return f"{made} on {', '.join(dict.fromkeys(data)) or 'unknown data'}"
 
@@ -169,7 +170,7 @@ def _facts(run: RunFiles) -> list[tuple[str, str]]:
     """What a run is, in a few numbers."""
     card, about = run.card, run.about
     codec = mapping(card.get("codec"))
-    packed = f"{codec['factor']} x {codec['factor']}" if codec.get("factor", 1) != 1 else ""
+    packed = f"{codec['factor']} × {codec['factor']}" if codec.get("factor", 1) != 1 else ""
     told = [
         ("method", style.look(str(run.settings.get("method", style.HOLE))).label),
         ("seed", str(run.settings.get("seed", style.HOLE))),
@@ -199,14 +200,18 @@ def _text(value: Any) -> str:
 
 def _cost(panel: Panel) -> Grid:
     """What training on each row cost: seconds, epochs and updates, from the records."""
-    heads = tuple(Cell(name, unit) for name, unit in (
-        ("per training", "seconds, mean"), ("all trainings", "seconds"), ("epochs", ""), ("updates", "")))  # fmt: skip
+    heads = (Cell("one training", "seconds, mean"), Cell("all trainings", "seconds"),
+             Cell("epochs"), Cell("updates"))  # fmt: skip
     rows = []
     for row in panel.rows:
         own = [one for one in panel.records if one.row == row]
         whole = sum(one.seconds for one in own)
-        cells = (Cell(style.seconds(whole / len(own)), f"m = {len(own)} in all"), Cell(style.seconds(whole)),
-                 _range([one.epochs for one in own]), _range([one.updates for one in own]))  # fmt: skip
+        cells = (
+            Cell(style.seconds(whole / len(own))),
+            Cell(style.seconds(whole), style.plural(len(own), "training")),
+            _range([one.epochs for one in own]),
+            _range([one.updates for one in own]),
+        )
         rows.append((row, Cell(style.look(row).label), cells))
     return Grid(f"Cost of evaluation: {panel.title}", "trained on", heads, tuple(rows))
 

@@ -22,8 +22,9 @@ class Claim:
     """What may be said of a condensed row, in words.
 
     Attributes:
-        row: the row. state: ``above``, ``suggests``, ``open`` (too few sets), ``not`` (not shown, or
-            below) or ``hole`` (something that the claim needs was not measured).
+        row: the row.
+        state: ``above``, ``suggests``, ``open`` (too few sets), ``not`` (not shown, or below) or
+            ``hole`` (something that the claim needs was not measured).
         numbers: the sentence with the numbers. verdict: the sentence that says what they show.
     """
 
@@ -113,7 +114,7 @@ class Panel:
                 try:
                     compared = compare(self.records, row, other)
                 except UsageError as error:
-                    self.notes.append(f"{self.title}: {row} against {other}: no difference: {error}")
+                    self.notes.append(f"{self.title}: {row} against {other} is a hole: {error}")
                     continue
                 found.update({(row, against, one.model): one for one in compared})
         return found
@@ -188,8 +189,8 @@ def _panel(key: tuple[Any, ...], held: list[Record]) -> Panel:
     lengths = {(one.row, one.model): (one.epochs, one.updates) for one in held}
     kept = [one for one in held if (one.epochs, one.updates) == lengths[one.row, one.model]]
     if len(kept) < len(held):
-        notes.append(f"{len(held) - len(kept)} record(s) of trainings of another length than the last "
-                     f"measured one are left out")  # fmt: skip
+        notes.append(f"{len(held) - len(kept)} record(s) of trainings of another length than the "
+                     f"last measured one are left out")  # fmt: skip
     seen: dict[str, set[bool]] = {}
     for one in kept:
         seen.setdefault(one.model, set()).add(one.seen)
@@ -198,7 +199,8 @@ def _panel(key: tuple[Any, ...], held: list[Record]) -> Panel:
         notes.append(f"{', '.join(mixed)} took part in making some of these sets only; counted as "
                      f"seen for all rows")  # fmt: skip
         kept = [dataclasses.replace(one, seen=True in seen[one.model]) for one in kept]
-    return Panel(*key, tuple(kept), notes)
+    data, per_class, recipe, split = key
+    return Panel(data, per_class, recipe, split, tuple(kept), notes)
 
 
 def claim(panel: Panel, row: str) -> Claim:
@@ -211,7 +213,7 @@ def claim(panel: Panel, row: str) -> Claim:
     needed = ["random", *(["random packed"] if panel.packs(row) else []), "start"]
     pairs = {name: panel.paired(row, name, panel.scope) for name in needed}
     numbers = _numbers(panel, row, pairs)
-    holes = [style.look(name).label for name, pair in pairs.items() if pair is None]
+    holes = [style.spoken(name) for name, pair in pairs.items() if pair is None]
     held = {name: pair for name, pair in pairs.items() if pair is not None}
     line = panel.lines.get((row, panel.scope))
     if line is None or line.interval is None:
@@ -232,14 +234,14 @@ def claim(panel: Panel, row: str) -> Claim:
 def _verdict(row: str, numbers: str, held: dict[str, Paired], least: int) -> Claim:
     by_words: dict[str, list[str]] = {}
     for name, pair in held.items():
-        by_words.setdefault(pair.verdict or "no difference", []).append(style.look(name).label)
-    names = _and([style.look(name).label for name in held])
+        by_words.setdefault(pair.verdict or "no difference", []).append(style.spoken(name))
+    names = _and([style.spoken(name) for name in held])
     basis = f"(paired 95 % intervals, n = {least})"
     if set(by_words) == {"above"}:
         return Claim(row, "above", numbers, f"Above {names} {basis}.")
     if set(by_words) <= {"above", "suggests above"}:
-        return Claim(row, "suggests", numbers,
-                     f"This suggests that it is above {names} {basis}; a claim needs n = 5.")  # fmt: skip
+        suggested = f"This suggests that it is above {names} {basis}; a claim needs n = 5."
+        return Claim(row, "suggests", numbers, suggested)
     short = {
         "no difference": "no difference shown from",
         "below": "below",
@@ -247,7 +249,10 @@ def _verdict(row: str, numbers: str, held: dict[str, Paired], least: int) -> Cla
         "above": "above",
         "suggests above": "this suggests above",
     }
-    said = "; ".join(f"{short[words]} {_and(by_words[words])}" for words in short if words in by_words)
+    parts = [
+        f"{text} {_and(by_words[words])}" for words, text in short.items() if words in by_words
+    ]
+    said = "; ".join(parts)
     return Claim(row, "not", numbers, f"Not shown to be above Random: {said} {basis}.")
 
 
@@ -258,11 +263,26 @@ def _numbers(panel: Panel, row: str, pairs: dict[str, Paired | None]) -> str:
         return f"{name}: not measured on every network ({where})."
     text = f"{name} reaches {style.points(line.interval.mean)} % on the {where} ({counts(line)})"
     told = [
-        f"{style.signed(pair.difference)} against {style.look(other).label}{_interval(pair)}"
+        f"{style.signed(pair.difference)} against {style.spoken(other)}{_interval(pair)}"
         for other, pair in pairs.items()
         if pair is not None
     ]
-    return f"{text}: {_and(told)} points." if told else f"{text}."
+    others = _best_other(panel, row)
+    return (f"{text}: {_and(told)} points." if told else f"{text}.") + others
+
+
+def _best_other(panel: Panel, row: str) -> str:
+    """The strongest row beside this one, on the headline's mean: it may be above it."""
+    found = {
+        other: line.interval.mean
+        for other in panel.rows
+        if other != row and style.base(other) != "full"
+        and (line := panel.lines.get((other, panel.scope))) and line.interval
+    }  # fmt: skip
+    if not found:
+        return ""
+    best = max(found, key=lambda other: found[other])
+    return f" The best other row is {style.look(best).label} with {style.points(found[best])} %."
 
 
 def counts(line: Line) -> str:

@@ -92,7 +92,7 @@ def _per_class(run: RunFiles) -> int:
 
 
 def _cut(run: RunFiles, step: int) -> list[str]:
-    """Samples of a preview in stored order, at their own size; empty where the layout is unknown."""
+    """Samples of a preview in stored order, at their own size; empty if they cannot be cut."""
     from PIL import Image
 
     shape = mapping(run.card.get("modality")).get("shape")

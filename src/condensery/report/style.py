@@ -1,7 +1,7 @@
-"""How things look and are called: one colour, hatch and marker per method, and how numbers are printed.
+"""How things look and are called: a colour, hatch and marker per method; how numbers are printed.
 
-Colours have at least 3:1 contrast against the light and the dark page; hatches and markers tell rows
-apart in black and white.
+Colours have at least 3:1 contrast against the light and the dark page; hatches and markers tell
+rows apart in black and white.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ BASELINES = (
 
 
 def base(row: str) -> str:
-    """A row's name without the run that tells it from another of the same name: ``idc [a]``: ``idc``."""
+    """A row's name without the run that tells it from another: ``idc [runs/a]`` is ``idc``."""
     return row.split(" [", 1)[0] if row.endswith("]") else row
 
 
@@ -86,6 +86,11 @@ def look(row: str) -> Look:
         return Look(known.label + suffix, known.colour, known.hatch, known.marker)
     digest = hashlib.blake2b(name.encode(), digest_size=2).digest()
     return Look(row, OTHERS[digest[0] % len(OTHERS)], ("", "xx", "++")[digest[1] % 3], "o")
+
+
+def spoken(row: str) -> str:
+    """A row's name in a sentence about a condensed set."""
+    return "its own step-0 set" if base(row) == "start" else look(row).label
 
 
 def points(part: float | None) -> str:
@@ -114,8 +119,8 @@ def seconds(value: float | None) -> str:
         return HOLE
     if value == 0:
         return "0"
-    places = 2 - math.floor(math.log10(abs(value)))
-    rounded = round(value, places)
+    rounded = float(f"{value:.2e}")
+    places = 2 - math.floor(math.log10(abs(rounded)))
     return f"{rounded:,.{max(0, places)}f}"
 
 

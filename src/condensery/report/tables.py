@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from condensery.records import Record
 from condensery.report import style
-from condensery.report.panels import AGAINST, Claim, Panel, panels, counts
+from condensery.report.panels import AGAINST, Claim, Panel, counts, panels
 from condensery.statistics import Line
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 LEGEND = (
-    "Accuracy in points at the last epoch: mean ± standard deviation over n sets, each the mean of m "
-    "trainings; with n = 1 the deviation is over its m trainings and says nothing of other sets. "
+    "Accuracy in points at the last epoch: mean ± standard deviation over n sets, each the mean of "
+    "m trainings; with n = 1 the deviation is over its m trainings and says nothing of other sets. "
     f"{style.SEEN} took part in condensing; {style.STAR} never left chance; {style.HOLE} not "
     "measured."
 )
@@ -124,7 +124,7 @@ def differences(panel: Panel, row: str) -> Grid:
 
 
 def gap_cell(panel: Panel, row: str, against: str, model: str) -> Cell:
-    """``+1.47 above``, then ``[+0.10, +2.83], SE 0.32, n = 5``."""
+    """``+1.47 above``, then ``[+0.10, +2.83], SE 0.32, n = 5, m = 3``."""
     found = panel.gaps.get((row, against, model))
     if found is None or found.paired is None:
         return Cell(style.HOLE, "not measured", "hole")
@@ -133,8 +133,9 @@ def gap_cell(panel: Panel, row: str, against: str, model: str) -> Cell:
     if pair.low is not None and pair.high is not None and pair.error is not None:
         parts += [f"[{style.signed(pair.low)}, {style.signed(pair.high)}]"]
         parts += [f"SE {style.points(pair.error)}"]
-    one_set = pair.unit != "sets"
-    parts.append(f"1 set, {style.plural(pair.n, 'pair')}" if one_set else f"n = {pair.n}")
+    line = panel.lines.get((row, found.network))
+    sets = pair.n if pair.unit == "sets" else 1
+    parts.append(f"n = {sets}, m = {line.seeds if line else style.HOLE}")
     parts += ["all differences equal"] if pair.tied else []
     parts += [found.network] if model == "worst" else []
     kind = {"above": "above", "below": "below"}.get(pair.verdict or "", "")
@@ -159,8 +160,9 @@ def best_checks(panel: Panel) -> Grid | None:
             detail = style.plural(len(values), "training") if values else ""
             cells.append(Cell(style.points(mean), detail))
         rows.append((row, Cell(style.look(row).label), tuple(cells)))
-    caption = f"Best of all checks on the {panel.split} split: chosen on that split, so not a result"
-    return Grid(caption, "trained on", tuple(head(panel, name) for name in panel.seen), tuple(rows))
+    caption = f"Best of all checks on the {panel.split} split: chosen on that split, so no result"
+    heads = tuple(head(panel, name) for name in panel.seen)
+    return Grid(caption, "trained on", heads, tuple(rows))
 
 
 def markdown(shown: Sequence[Panel]) -> str:
@@ -205,7 +207,7 @@ def _escape(text: str) -> str:
 
 
 def write_csv(shown: Sequence[Panel], records: Iterable[Record], out: Path) -> list[Path]:
-    """``table.csv`` (means), ``differences.csv`` (pairs) and ``records.csv`` (all records), unrounded.
+    """``table.csv`` (means), ``differences.csv`` (pairs), ``records.csv`` (all records), unrounded.
 
     Accuracies and differences are parts of 1, as in records; an empty field is a hole.
     """
@@ -276,47 +278,57 @@ def _plain(value: Any) -> Any:
 
 
 def terminal_table(records: Iterable[Record]) -> Table:
-    """The results for a terminal, one table a comparison, with what may be claimed below.
+    """The results for a terminal, and what may be claimed of them.
 
     Args:
         records: of one or more comparisons.
 
     Returns:
-        A ``rich`` table; several comparisons stand below one another in it.
+        A ``rich`` table; comparisons stand below one another in it.
     """
     from rich.table import Table
+    from rich.text import Text
 
-    shown = [_terminal_panel(panel) for panel in panels(records)]
-    if len(shown) == 1:
-        return shown[0]
-    whole = Table.grid()
-    for one in shown or ["No records."]:
-        whole.add_row(one)
+    whole, shown = Table.grid(), panels(records)
+    for panel in shown:
+        whole.add_row(Text(panel.title, "bold"))
+        whole.add_row(_terminal_results(panel))
+        whole.add_row(Text(f"{_shared(panel)}{LEGEND}", "dim"))
+        for claim in panel.claims:
+            whole.add_row(Text(f"\n{claim.numbers} {claim.verdict}"))
+        for note in dict.fromkeys(panel.notes):
+            whole.add_row(Text(f"Note: {note}", "dim"))
+    if not shown:
+        whole.add_row("No records: run `condensery evaluate` first.")
     return whole
 
 
-def _terminal_panel(panel: Panel) -> Table:
+def _terminal_results(panel: Panel) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    told = {counts(line) for line in panel.lines.values() if line.interval is not None}
-    stored = {one.stored_bytes for one in panel.records}
-    shared = f"{told.copy().pop()} throughout. " if len(told) == 1 else ""
-    shared += f"{style.plural(stored.pop(), 'byte')} each. " if len(stored) == 1 else ""
-    said = "".join(f"\n\n{claim.numbers} {claim.verdict}" for claim in panel.claims)
-    table = Table(title=Text(panel.title), caption=Text(f"{shared}{LEGEND}{said}"),
-                  caption_justify="left", title_justify="left", box=box.SIMPLE_HEAD,
-                  padding=(0, 1, 0, 0))  # fmt: skip
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     grid, kept = results(panel), len(panel.seen) + len(panel.means)
     table.add_column("trained on", overflow="fold")
     for one in grid.heads[:kept]:
         table.add_column(Text(one.text), justify="right", overflow="fold")
     for _, name, cells in grid.rows:
         strong = "" if name.kind != "condensed" else "bold"
-        texts = [_terminal_cell(one, len(told) > 1) for one in cells[:kept]]
+        texts = [_terminal_cell(one, len(_counted(panel)) > 1) for one in cells[:kept]]
         table.add_row(*(Text(one, strong) for one in (name.text, *texts)))
     return table
+
+
+def _counted(panel: Panel) -> set[str]:
+    return {counts(line) for line in panel.lines.values() if line.interval is not None}
+
+
+def _shared(panel: Panel) -> str:
+    """What is the same in all cells, so that none of them need say it."""
+    told, stored = _counted(panel), {one.stored_bytes for one in panel.records}
+    text = f"{told.pop()} throughout. " if len(told) == 1 else ""
+    return text + (f"{style.plural(stored.pop(), 'byte')} each. " if len(stored) == 1 else "")
 
 
 def _terminal_cell(cell: Cell, counted: bool) -> str:

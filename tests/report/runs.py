@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from condensery.records import Record, append
@@ -124,9 +122,3 @@ def demo_records(seed: int, networks: dict[str, bool], rows: dict[str, float]) -
                     circumstances={"cpu": "A processor", "torch": "2.14.1", "commit": "abc123"},
                 ))  # fmt: skip
     return found
-
-
-@pytest.fixture
-def make_run(tmp_path: Path) -> Callable[..., Path]:
-    """A function that makes a run directory in a folder of this test."""
-    return lambda name="run", **values: run_directory(tmp_path / name, **values)

@@ -1,0 +1,100 @@
+"""Run directories as they are found: whole, odd, damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from condensery.errors import UsageError
+from condensery.report.gather import gather, short_names
+from report.runs import evaluated, record, run_directory
+
+
+def test_a_directory_that_is_no_run_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is no run directory"):
+        gather(tmp_path)
+    with pytest.raises(UsageError, match="nowhere is no run directory"):
+        gather(str(tmp_path / "nowhere"))
+
+
+def test_nothing_given_and_a_run_given_twice_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nothing to report"):
+        gather([])
+    run = run_directory(tmp_path / "a")
+    with pytest.raises(UsageError, match="given twice"):
+        gather([run, run])
+
+
+def test_missing_files_are_notes(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    found = gather(tmp_path)
+    told = "\n".join(found.notes)
+    for file in ("synthetic/card.json", "start/card.json", "events.jsonl", "records.jsonl", "png"):
+        assert file in told
+
+
+def test_damaged_files_are_notes_and_what_is_sound_is_kept(tmp_path: Path) -> None:
+    run = run_directory(tmp_path / "a", steps=5)
+    (run / "config.json").write_text("{ not json")
+    (run / "synthetic" / "card.json").write_text("[1, 2]")
+    with (run / "events.jsonl").open("a") as file:
+        file.write('{"step": "six"}\nnonsense\n{"step": 6, "ter')
+    found = gather(run)
+    told = "\n".join(found.notes)
+    assert "config.json cannot be read" in told
+    assert "card.json holds no table" in told
+    assert "3 damaged line(s) of events.jsonl" in told
+    assert len(found.runs[0].events) == 5
+    assert found.runs[0].label_names[0] == "zero"  # from the start's card
+
+
+def test_a_damaged_line_of_records_is_named(tmp_path: Path) -> None:
+    run = evaluated(run_directory(tmp_path / "a"), [record()])
+    (run / "records.jsonl").write_text('{"row": 1}\n{}\n')
+    (note,) = [note for note in gather(run).notes if "records" in note]
+    assert "line 1" in note
+
+
+def test_records_without_an_accuracy_are_left_out_and_said() -> None:
+    found = gather([record(), record(accuracy=float("nan"), seed=1), record(accuracy=55.0, seed=2)])
+    assert len(found.records) == 1 and len(found.notes) == 2
+
+
+def test_runs_that_differ_in_their_seed_are_replicates_of_one_row(tmp_path: Path) -> None:
+    runs = [
+        evaluated(run_directory(tmp_path / str(seed), seed=seed),
+                  [record(replicate=seed, fingerprint=f"f{seed}")])
+        for seed in range(3)
+    ]  # fmt: skip
+    assert {one.row for one in gather(runs).records} == {"hmdc"}
+
+
+def test_runs_of_one_method_with_other_settings_are_two_rows(tmp_path: Path) -> None:
+    runs = []
+    for name, balance in (("with", True), ("without", False)):
+        records = [record(fingerprint=name), record(row="start", fingerprint="same start"),
+                   record(row="random", fingerprint="same")]  # fmt: skip
+        runs.append(evaluated(run_directory(tmp_path / name, balance=balance), records))
+    rows = [one.row for one in gather(runs).records]
+    assert rows == ["hmdc [with]", "start [with]", "random",
+                    "hmdc [without]", "start [without]", "random"]  # fmt: skip
+
+
+def test_a_set_that_was_made_anew_in_its_run_replaces_the_old_one(tmp_path: Path) -> None:
+    old, new = record(fingerprint="old", accuracy=0.2), record(fingerprint="new", accuracy=0.6)
+    run = evaluated(run_directory(tmp_path / "a"), [old, new])
+    assert [one.accuracy for one in gather(run).records] == [0.6]
+
+
+def test_names_of_runs_are_as_short_as_they_can_be(tmp_path: Path) -> None:
+    assert short_names([Path("r/a"), Path("r/b")]) == ["a", "b"]
+    assert short_names([Path("x/a"), Path("y/a")]) == ["x/a", "y/a"]
+    assert short_names([Path("hmdc/0"), Path("hmdc/1")]) == ["hmdc/0", "hmdc/1"]
+
+
+def test_terms_are_named_as_told_else_by_peers_else_by_number(tmp_path: Path) -> None:
+    (run,) = gather(run_directory(tmp_path / "a")).runs
+    assert run.term_names(3) == ["convnet3", "vit_mini", "agreement"]
+    assert run.term_names(2) == ["convnet3", "vit_mini"]
+    assert run.term_names(4) == ["term 1", "term 2", "term 3", "term 4"]

@@ -1,0 +1,128 @@
+"""Which numbers stand together, and what may be said of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from condensery.report.panels import MEANS, panels
+from report.runs import grid, record
+
+SET = [[46.1], [47.3], [45.8]]
+RANDOM = [[44.9], [45.2], [44.7]]
+START = [[45.5], [46.6], [45.6]]
+
+
+def unseen(**rows: list[list[float]]) -> dict[tuple[str, str], list[list[float]]]:
+    return {(row, "mlp"): values for row, values in rows.items()}
+
+
+def the_panel(cells: dict[tuple[str, str], list[list[float]]], **values: object):
+    (panel,) = panels(grid(cells, **{"seen": False} | values))
+    return panel
+
+
+def test_the_condensed_set_stands_first_and_networks_that_took_part_too() -> None:
+    records = [
+        record(row="random", model="mlp", seen=False),
+        record(row="kmeans", model="mlp", seen=False),
+        record(row="hmdc", model="convnet3", seen=True),
+        record(row="start", model="convnet3", seen=True),
+    ]
+    (panel,) = panels(records)
+    assert panel.rows == ["hmdc", "start", "random", "kmeans"]
+    assert list(panel.seen) == ["convnet3", "mlp"]
+    assert panel.means == list(MEANS)
+
+
+def test_records_of_two_splits_are_two_comparisons() -> None:
+    assert [one.split for one in panels([record(), record(split="val")])] == ["test", "val"]
+
+
+def test_what_only_suggests_a_gain_over_random_and_none_over_its_start_is_not_above() -> None:
+    # The worked example: d = +1.47 [.10, 2.83] over Random, +.50 [-.16, 1.16] over step 0.
+    (claim,) = the_panel(unseen(hmdc=SET, random=RANDOM, start=START)).claims
+    assert claim.state == "not"
+    assert "+1.47 against Random [+0.10, +2.83]" in claim.numbers
+    assert "+0.50 against its own step-0 set [\u22120.16, +1.16]" in claim.numbers
+    assert "no difference shown from its own step-0 set" in claim.verdict
+    assert "suggests above Random" in claim.verdict
+
+
+def test_five_sets_above_random_and_their_own_start_are_a_claim() -> None:
+    high, low = [[60 + i] for i in range(5)], [[50 + i + 0.1 * (i % 2)] for i in range(5)]
+    (claim,) = the_panel(unseen(hmdc=high, random=low, start=low)).claims
+    assert claim.state == "above"
+    assert claim.verdict == "Above Random and its own step-0 set (paired 95 % intervals, n = 5)."
+
+
+def test_three_sets_suggest_at_most() -> None:
+    high, low = [[60], [61], [62]], [[50], [51.1], [52]]
+    (claim,) = the_panel(unseen(hmdc=high, random=low, start=low)).claims
+    assert claim.state == "suggests"
+    assert "suggests" in claim.verdict
+
+
+@pytest.mark.parametrize("sets", [1, 2])
+def test_fewer_than_three_sets_say_nothing_however_large_the_gap(sets: int) -> None:
+    high, low = [[90, 91, 92]] * sets, [[10, 11, 12]] * sets
+    (claim,) = the_panel(unseen(hmdc=high, random=low, start=low)).claims
+    assert claim.state == "open"
+
+
+def test_a_packed_set_must_beat_packed_random_too() -> None:
+    high, low = [[60], [61], [62]], [[50], [51.1], [52]]
+    cells = unseen(hmdc=high, random=low, start=low)
+    (claim,) = the_panel(cells, samples=40).claims
+    assert claim.state == "hole"
+    assert "packed Random not measured" in claim.verdict
+    (claim,) = the_panel(cells | {("random packed", "mlp"): low}, samples=40).claims
+    assert claim.state == "suggests"
+
+
+def test_the_headline_is_about_networks_that_never_took_part() -> None:
+    high, low = [[60], [61], [62]], [[50], [51.1], [52]]
+    cells = {(row, model): low for row in ("hmdc", "random", "start") for model in ("a", "b")}
+    cells["hmdc", "a"] = high  # far above on the peer, equal on the other
+    records = [record(**vars(one) | {"seen": one.model == "a"}) for one in grid(cells)]
+    (panel,) = panels(records)
+    (claim,) = panel.claims
+    assert panel.scope == "mean of unseen"
+    assert claim.state == "not"
+    assert "0.00 against Random" in claim.numbers
+
+
+def test_the_strongest_other_row_is_named() -> None:
+    cells = unseen(hmdc=[[50], [51]], mean=[[55], [56]], random=[[40], [41]], start=[[45], [46]])
+    (claim,) = the_panel(cells).claims
+    assert claim.numbers.endswith("The best other row is class means with 55.50 %.")
+
+
+def test_unlike_evaluation_seeds_are_a_hole_and_a_note() -> None:
+    records = [record(row="hmdc", seed=0), record(row="random", seed=1)]
+    (panel,) = panels(records)
+    assert panel.paired("hmdc", "random", "convnet3") is None
+    assert any("do not pair" in note for note in panel.notes)
+
+
+def test_shorter_trainings_measured_before_are_left_out_with_a_note() -> None:
+    records = [record(epochs=10, accuracy=0.2), record(epochs=100, accuracy=0.6)]
+    (panel,) = panels(records)
+    assert [one.accuracy for one in panel.records] == [0.6]
+    assert "another length" in panel.notes[0]
+
+
+def test_a_network_that_never_left_chance_and_its_means_carry_a_star() -> None:
+    cells = {
+        ("hmdc", "a"): [[10.0], [10.05], [10.0]],
+        ("hmdc", "b"): [[60], [61], [62]],
+        ("random", "a"): [[12.08], [11.0], [13.0]],
+        ("random", "b"): [[50], [51], [52]],
+    }
+    (panel,) = panels(grid(cells, seen=False))
+    assert ("hmdc", "a") in panel.stars and ("hmdc", "mean of unseen") in panel.stars
+    assert ("hmdc", "b") not in panel.stars and ("random", "a") not in panel.stars
+
+
+def test_one_set_at_chance_has_no_star() -> None:
+    (panel,) = panels(grid({("hmdc", "a"): [[10.0, 10.0, 10.0]]}))
+    assert not panel.stars
