@@ -225,7 +225,9 @@ def balance_curves(run: RunFiles) -> Drawing | None:
     alt = (f"Curves of the largest gradient of {', '.join(names)} over {steps[-1]} steps, before "
            f"and after the gradient balance, on a logarithmic scale.")  # fmt: skip
     caption = "Largest gradient with respect to the synthetic samples. " + (
-        "After: times the mean weight." if not told else "After: as weighted."
+        "After: as weighted, class by class."
+        if told
+        else "After: times the mean weight over classes, which only comes near to what each class got."
     )
     return Drawing(f"balance-{slug(run.name)}", "Gradient balance", caption, alt, figure)
 

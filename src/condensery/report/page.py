@@ -109,7 +109,7 @@ def condense_command(run: RunFiles) -> str:
     steps = run.about.get("steps", budget.get("steps", settings.get("steps")))
     options = [("--method", settings["method"]), ("--per-class", settings.get("per_class"))]
     options += [("--steps", steps), ("--seed", settings.get("seed"))]
-    options += [("--init", settings.get("init")), ("--out", f"runs/{run.path.resolve().name}")]
+    options += [("--init", settings.get("init")), ("--out", f"runs/{run.name}")]
     lines = [f"condensery condense {_quoted(settings['data'])}"]
     lines += [f"{name} {_quoted(value)}" for name, value in options if value is not None]
     fields = mapping(settings.get("fields"))
@@ -119,7 +119,7 @@ def condense_command(run: RunFiles) -> str:
 
 def evaluate_command(panel: Panel, runs: Sequence[RunFiles]) -> str:
     """The command line that measures these numbers again."""
-    places = [_quoted(f"runs/{run.path.resolve().name}") for run in runs] or ["DIR"]
+    places = [_quoted(f"runs/{run.name}") for run in runs] or ["DIR"]
     seeds = ",".join(map(str, sorted({one.seed for one in panel.records})))
     epochs = sorted({one.epochs for one in panel.records})
     options = [f"--models {_quoted(','.join(panel.seen))}", f"--seeds {seeds}"]
