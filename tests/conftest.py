@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-torch.set_num_threads(int(os.environ.get("CONDENSERY_TEST_THREADS", "2")))
+torch.set_num_threads(int(os.environ.get("CONDENSERY_TEST_THREADS", "1")))
 
 
 @pytest.fixture(scope="session")

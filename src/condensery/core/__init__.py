@@ -1,1 +1,1 @@
-
+"""What methods are built of: functions on tensors, the synthetic set, the peers."""

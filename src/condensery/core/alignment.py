@@ -117,8 +117,13 @@ class Alignment(nn.Module):
 
 
 def resize(spatial: Tensor, grid: tuple[int, ...]) -> Tensor:
-    """Features ``(batch, channels, *positions)`` on another grid, (bi)linear with fixed ends."""
+    """Features ``(batch, channels, *positions)`` on another grid, (bi)linear with fixed ends.
+
+    A grid of one position holds the mean: with fixed ends it would be a corner.
+    """
     if tuple(spatial.shape[2:]) == tuple(grid):
         return spatial
+    if max(grid) == 1:
+        return spatial.mean(tuple(range(2, spatial.ndim)), keepdim=True)
     mode = {1: "linear", 2: "bilinear"}[len(grid)]
     return F.interpolate(spatial, size=list(grid), mode=mode, align_corners=True)

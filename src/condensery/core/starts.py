@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -46,21 +47,20 @@ def kmeans_start(
     streams: Streams,
     embed: Embed | None = None,
     most: int | None = None,
-    distance_seeding: bool = False,
+    seeding: Literal["squared", "distance"] = "squared",
 ) -> SyntheticSet:
     """The real samples nearest to k-means centres, no sample twice (DREAM section 3; HMDC).
 
     Args:
         embed: features ``(count, width)`` of training samples at these positions; None: their pixels.
         most: cluster at most this many samples of a class, drawn at random; None: all.
-        distance_seeding: see ``condensery.core.sampling.seeds``.
+        seeding: see ``condensery.core.sampling.seeds``.
     """
     wanted = per_class * codec.multiplies
 
     def one(label: int) -> dict[str, Tensor]:
         positions = candidates(enough(problem, label, wanted), most, streams("start candidates", label))
         features = embed(positions) if embed else problem.samples(positions).flatten(1)
-        seeding = "distance" if distance_seeding else "squared"
         generator = streams("start kmeans", label)
         chosen = representatives(features, wanted, generator, distinct=True, seeding=seeding)
         return codec.encode(problem.samples(positions[chosen]), problem.modality)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -92,6 +92,12 @@ class SyntheticSet:
             if leaf.grad is None:
                 leaf.grad = torch.zeros_like(leaf)
             leaf.grad[place] += gradient[name]
+
+    def gather(self, sum_over_workers: Callable[[Tensor], Tensor]) -> None:
+        """Make every worker hold the gradients of all classes."""
+        for leaf in self.stored.values():
+            own = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+            leaf.grad = sum_over_workers(own)
 
     @torch.no_grad()
     def descend(self, optimiser: torch.optim.Optimizer, normalise: bool = False) -> None:

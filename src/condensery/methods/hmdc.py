@@ -190,7 +190,7 @@ class HMDC(Method):
             extra = {
                 "embed": lambda where: embed(first.backbone, problem, where, context.device),
                 "most": self.candidates,
-                "distance_seeding": self.seeding == "distance",
+                "seeding": self.seeding,
             }
         return STARTS[self.start_from](problem, per_class, self.codec(problem), streams, **extra)
 
@@ -228,8 +228,7 @@ class HMDC(Method):
         for label in context.world.share(problem.labels):
             told[label] = self._pull(state, problem, label, context, observed)
         state.balance.sums += context.world.sum(observed)
-        for leaf in state.synthetic.stored.values():
-            leaf.grad = context.world.sum(leaf.grad)
+        state.synthetic.gather(context.world.sum)
         state.synthetic.descend(state.optimiser, normalise=self.normalise_gradient)
         losses = state.cohort.learn(
             self._batches(problem, context, "learn", step, self.train_samples), state.alignment

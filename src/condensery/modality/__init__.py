@@ -32,7 +32,7 @@ def codec_from(values: Mapping[str, Any]) -> Codec:
 
 
 def _build(table: Mapping[str, type], values: Mapping[str, Any], what: str) -> Any:
-    fields = {
+    fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
     kind = fields.pop("kind", None)

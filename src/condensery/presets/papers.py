@@ -39,7 +39,7 @@ def released(method: str, problem: Problem, per_class: int) -> Plan:
     convnet, other = PAPER_PEERS
     method_released = replace(
         plan.method,
-        peers=(replace(convnet, taps=("released",)), replace(other, normalise="data")),
+        peers=(replace(convnet, taps=("pools",)), replace(other, normalise="data")),
         alignment_optimiser="adam",
         alignment_lr=1e-2,
         brightness_only=True,
