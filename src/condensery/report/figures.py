@@ -227,7 +227,7 @@ def balance_curves(run: RunFiles) -> Drawing | None:
     caption = "Largest gradient with respect to the synthetic samples. " + (
         "After: as weighted, class by class."
         if told
-        else "After: times the mean weight over classes, which only comes near to what each class got."
+        else "After: times the mean weight over classes, near to what each class got."
     )
     return Drawing(f"balance-{slug(run.name)}", "Gradient balance", caption, alt, figure)
 
