@@ -92,7 +92,9 @@ def resolve(method: Method | str, preset: str | None, problem: Any, per_class: i
     """
     if isinstance(method, Method):
         if preset is not None:
-            raise UsageError("a preset sets a method that is given by name: method='hmdc', preset='small'")
+            raise UsageError(
+                "a preset sets a method that is given by name: method='hmdc', preset='small'"
+            )
         return Plan(method)
     if method not in METHODS:
         raise UsageError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
@@ -115,5 +117,7 @@ def pick_device(name: str | None) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError):
-        raise UsageError(f"there is no device {name!r} here: leave --device away, or take cpu") from None
+        raise UsageError(
+            f"there is no device {name!r} here: leave --device away, or take cpu"
+        ) from None
     return device

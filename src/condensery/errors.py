@@ -12,4 +12,4 @@ class UsageError(CondenseryError, ValueError):
 
 
 class RunError(CondenseryError, RuntimeError):
-    """What was asked for went wrong on the way: no network, a loss that is not finite. Exit code 1."""
+    """It went wrong on the way: no network, a loss that is not finite. Exit code 1."""

@@ -45,8 +45,8 @@ def borrow(generator: torch.Generator) -> Iterator[None]:
     """Run code of others that draws from the global generators as if it drew from ``generator``.
 
     Building a network, dropout and the like know no generator argument. Inside this context the
-    global generators of torch (CPU and the generator's device), numpy and random are seeded from one
-    draw of ``generator``; afterwards they are as they were before.
+    global generators of torch (CPU and the generator's device), numpy and random are seeded from
+    one draw of ``generator``; afterwards they are as they were before.
     """
     device = generator.device
     drawn = torch.randint(0, 2**62, (), generator=generator, device=device)

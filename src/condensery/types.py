@@ -45,7 +45,7 @@ class Tap(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a network says of a batch. ``taps`` go from shallow to deep; empty when not asked for."""
+    """What a network says of a batch. ``taps`` go from shallow to deep; empty if not asked for."""
 
     logits: Float[Tensor, "batch classes"]
     embedding: Float[Tensor, "batch features"]

@@ -32,7 +32,10 @@ def save(synthetic: SyntheticSet, path: str | Path) -> Path:
     """
     folder = Path(path)
     card = describe(synthetic)
-    tensors = {f"stored.{n}": leaf for n, leaf in synthetic.codec.pack(synthetic.stored, synthetic.modality).items()}
+    tensors = {
+        f"stored.{n}": leaf
+        for n, leaf in synthetic.codec.pack(synthetic.stored, synthetic.modality).items()
+    }
     tensors["labels"] = synthetic.labels
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {"condensery": json.dumps(card)}
@@ -69,11 +72,15 @@ def load(path: str | Path) -> SyntheticSet:
             card = json.loads((opened.metadata() or {}).get("condensery", "null"))
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise UsageError(f"{file} cannot be read as a synthetic set ({error}): is it damaged?") from None
+        raise UsageError(
+            f"{file} cannot be read as a synthetic set, it may be damaged: {error}"
+        ) from None
     if not isinstance(card, dict) or "labels" not in tensors:
         raise UsageError(f"{file} is a tensor file, but no synthetic set of this project")
     if card.get("format") != FORMAT:
-        raise UsageError(f"{file} is of format {card.get('format')}, this version reads {FORMAT}: update condensery")
+        raise UsageError(
+            f"{file} is of format {card.get('format')}, this reads {FORMAT}: update condensery"
+        )
     modality, codec = modality_from(card["modality"]), codec_from(card["codec"])
     packed = {name.removeprefix("stored."): t for name, t in tensors.items() if name != "labels"}
     return SyntheticSet(
@@ -96,4 +103,6 @@ def find(path: Path) -> Path:
     for place in places:
         if place.is_file():
             return place
-    raise UsageError(f"no synthetic set at {path}: expected a run directory, a folder with {FILE}, or that file")
+    raise UsageError(
+        f"no synthetic set at {path}: expected a run directory, a folder with {FILE}, or that file"
+    )

@@ -1,9 +1,10 @@
 """Spatial-semantic decomposition and mutual distillation: how much unlike networks disagree.
 
-HMDC (Moon et al., ECCV 2024, section 3). Each tap of a network is split into what is there (semantic)
-and where it is (spatial); one affine map per tap brings both to a common width, positions are resized
-to a common grid, and the deeper network's taps are folded onto the shallower one's by a learned
-matrix. The agreement of two networks is the mean squared difference of what results.
+HMDC (Moon et al., ECCV 2024, section 3). Each tap of a network is split into what is there
+(semantic) and where it is (spatial); one affine map per tap brings both to a common width,
+positions are resized to a common grid, and the deeper network's taps are folded onto the shallower
+one's by a learned matrix. The agreement of two networks is the mean squared difference of what
+results.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class PairAlignment(nn.Module):
 
     Args:
         first, second: taps of the two networks for any batch; only their shapes are read.
-        fold: ``average``: each target is a weighted mean of the source's depths; ``distribute``: each
-            source depth spreads a unit of mass over the targets (the authors' released code).
+        fold: ``average``: each target is a weighted mean of the source's depths; ``distribute``:
+            each source depth spreads a unit of mass over the targets (the authors' released code).
     """
 
     def __init__(
@@ -37,7 +38,9 @@ class PairAlignment(nn.Module):
         super().__init__()
         taps = [*first, *second]
         self.fold = fold
-        self.grid = tuple(min(sizes) for sizes in zip(*(t.spatial.shape[2:] for t in taps), strict=True))
+        self.grid = tuple(
+            min(sizes) for sizes in zip(*(t.spatial.shape[2:] for t in taps), strict=True)
+        )
         self.width = min(tap.semantic.shape[1] for tap in taps)
         self.first = nn.ModuleList(nn.Linear(tap.semantic.shape[1], self.width) for tap in first)
         self.second = nn.ModuleList(nn.Linear(tap.semantic.shape[1], self.width) for tap in second)
@@ -54,8 +57,8 @@ class PairAlignment(nn.Module):
     def folding(self) -> Tensor:
         """``(targets, sources)``: how the deeper network's taps make up the shallower one's.
 
-        The deeper network is folded; on a tie the first. ``average``: rows sum to 1. ``distribute``:
-        columns sum to 1.
+        The deeper network is folded; on a tie the first. ``average``: rows sum to 1.
+        ``distribute``: columns sum to 1.
         """
         matrix = self.matrix.T if len(self.first) >= len(self.second) else self.matrix
         return matrix.softmax(1 if self.fold == "average" else 0)
@@ -95,7 +98,9 @@ class Alignment(nn.Module):
             raise ValueError("an agreement needs at least two networks")
         empty = [index for index, one in enumerate(taps) if not one]
         if empty:
-            raise ValueError(f"network {empty[0]} has no taps to align: choose one that has, or align=False")
+            raise ValueError(
+                f"network {empty[0]} has no taps to align: choose one that has, or align=False"
+            )
         self.pairs = list(itertools.combinations(range(len(taps)), 2))
         with borrow(generator):
             self.maps = nn.ModuleList(PairAlignment(taps[i], taps[j], fold) for i, j in self.pairs)

@@ -18,9 +18,7 @@ from condensery.streams import Streams
 from condensery.types import Batch, Tap
 
 
-def make_optimiser(
-    spec: PeerSpec, parameters: Iterable[nn.Parameter]
-) -> torch.optim.Optimizer:
+def make_optimiser(spec: PeerSpec, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """The optimiser that a ``PeerSpec`` names, over these parameters."""
     if spec.optimiser == "adamw":
         return torch.optim.AdamW(parameters, lr=spec.lr, weight_decay=spec.weight_decay)
@@ -106,7 +104,9 @@ class Cohort:
         totals, count = [0.0] * len(self.peers), 0
         learning = [p for peer in self.peers for p in peer.parameters]
         for batch in batches:
-            readings = [peer.backbone.read(batch, taps=alignment is not None) for peer in self.peers]
+            readings = [
+                peer.backbone.read(batch, taps=alignment is not None) for peer in self.peers
+            ]
             losses = [cross_entropy(reading.logits, batch.y) for reading in readings]
             total = torch.stack(losses).sum()
             if alignment is not None:

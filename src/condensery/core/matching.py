@@ -1,4 +1,4 @@
-"""Gradient matching: gradients of network parameters, their distance, and where second derivatives live."""
+"""Gradient matching: gradients of network parameters, their distance, second derivatives."""
 
 from __future__ import annotations
 
@@ -57,12 +57,14 @@ def distance(
 ) -> Tensor:
     """Squared distance of two lists of parameter gradients, a scalar.
 
-    HMDC, section 3: squares summed over a parameter tensor (images), or averaged (``mean``; sound and
-    text in the released code), then summed over tensors. A tensor without a gradient on either side is
-    skipped.
+    HMDC, section 3: squares summed over a parameter tensor (images), or averaged (``mean``; sound
+    and text in the released code), then summed over tensors. A tensor without a gradient on either
+    side is skipped.
     """
     reduce = torch.sum if metric == "sum" else torch.mean
-    pairs = [(a, b) for a, b in zip(real, synthetic, strict=True) if a is not None and b is not None]
+    pairs = [
+        (a, b) for a, b in zip(real, synthetic, strict=True) if a is not None and b is not None
+    ]
     if not pairs:
         raise ValueError("no parameter has a gradient on both sides: nothing to match")
     return torch.stack([reduce((b - a).square()) for a, b in pairs]).sum()

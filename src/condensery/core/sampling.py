@@ -1,4 +1,4 @@
-"""Which real samples speak for their class: k-means on embeddings, nearest samples to the centres."""
+"""Which real samples speak for their class: those nearest to k-means centres."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from condensery.types import Batch
 
 @torch.no_grad()
 def embed(
-    backbone: Backbone, problem: Problem, positions: np.ndarray, device: torch.device, batch: int = 256
+    backbone: Backbone,
+    problem: Problem,
+    positions: np.ndarray,
+    device: torch.device,
+    batch: int = 256,
 ) -> Tensor:
     """Embeddings of training samples, ``(count, features)`` on the CPU; unaugmented.
 
@@ -41,14 +45,12 @@ def candidates(positions: np.ndarray, most: int | None, generator: torch.Generat
     return positions[torch.randperm(len(positions), generator=generator)[:most].numpy()]
 
 
-def seeds(
-    features: Tensor, count: int, generator: torch.Generator, power: int = 2
-) -> Tensor:
+def seeds(features: Tensor, count: int, generator: torch.Generator, power: int = 2) -> Tensor:
     """k-means++ starting centres, ``(count, features)``.
 
-    The first is uniform, each next is drawn with probability proportional to the squared distance to
-    the nearest centre so far (Arthur & Vassilvitskii 2007); ``power=1``: to the distance itself (the
-    authors' released code). Where all samples coincide with a centre the draw is uniform.
+    The first is uniform, each next is drawn with probability proportional to the squared distance
+    to the nearest centre so far (Arthur & Vassilvitskii 2007); ``power=1``: to the distance itself
+    (the authors' released code). Where all samples coincide with a centre the draw is uniform.
     """
     squares = features.square().sum(1)
     chosen = [int(torch.randint(len(features), (), generator=generator))]
@@ -69,10 +71,10 @@ def cluster(
     generator: torch.Generator,
     seeding: Literal["squared", "distance"] = "squared",
 ) -> tuple[Tensor, Tensor]:
-    """Lloyd's k-means, at most 100 iterations: centres ``(count, features)``, members ``(samples,)``.
+    """Lloyd's k-means, at most 100 iterations: centres ``(count, width)``, members ``(samples,)``.
 
-    scikit-learn's, one thread, so that a run repeats bit for bit; it never holds samples x clusters x
-    width. ``count`` must not exceed the number of samples.
+    scikit-learn's, on one thread, so that a run repeats bit for bit; it never holds samples x
+    clusters x width. ``count`` must not exceed the number of samples.
     """
     from sklearn.cluster import KMeans
 

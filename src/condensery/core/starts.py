@@ -52,14 +52,17 @@ def kmeans_start(
     """The real samples nearest to k-means centres, no sample twice (DREAM section 3; HMDC).
 
     Args:
-        embed: features ``(count, width)`` of training samples at these positions; None: their pixels.
+        embed: features ``(count, width)`` of training samples at these positions; None: their
+            pixels.
         most: cluster at most this many samples of a class, drawn at random; None: all.
         seeding: see ``condensery.core.sampling.seeds``.
     """
     wanted = per_class * codec.multiplies
 
     def one(label: int) -> dict[str, Tensor]:
-        positions = candidates(enough(problem, label, wanted), most, streams("start candidates", label))
+        positions = candidates(
+            enough(problem, label, wanted), most, streams("start candidates", label)
+        )
         features = embed(positions) if embed else problem.samples(positions).flatten(1)
         generator = streams("start kmeans", label)
         chosen = representatives(features, wanted, generator, distinct=True, seeding=seeding)
@@ -69,7 +72,7 @@ def kmeans_start(
 
 
 def mean_start(problem: Problem, per_class: int, codec: Codec, streams: Streams) -> SyntheticSet:
-    """Class means: the k-means centres of a class's samples, largest cluster first; one: the mean."""
+    """Class means; several per class are k-means centres, largest cluster first."""
     wanted = per_class * codec.multiplies
 
     def one(label: int) -> dict[str, Tensor]:
@@ -79,7 +82,9 @@ def mean_start(problem: Problem, per_class: int, codec: Codec, streams: Streams)
             centres = flat.double().mean(0, keepdim=True).float()
         else:
             centres, members = cluster(flat, wanted, streams("start mean", label))
-            centres = centres[torch.bincount(members, minlength=wanted).argsort(descending=True, stable=True)]
+            centres = centres[
+                torch.bincount(members, minlength=wanted).argsort(descending=True, stable=True)
+            ]
         return codec.encode(centres.view(wanted, *x.shape[1:]), problem.modality)
 
     return assemble(problem, per_class, codec, one)

@@ -37,9 +37,13 @@ class SyntheticSet:
     def __post_init__(self) -> None:
         lengths = {len(leaf) for leaf in self.stored.values()} | {len(self.labels)}
         if len(lengths) != 1:
-            raise ValueError(f"leaves and labels of a synthetic set differ in length: {sorted(lengths)}")
+            raise ValueError(
+                f"leaves and labels of a synthetic set differ in length: {sorted(lengths)}"
+            )
         if len(self.labels) and not bool((self.labels.diff() >= 0).all()):
-            raise ValueError("the samples of a synthetic set lie class by class: labels must ascend")
+            raise ValueError(
+                "the samples of a synthetic set lie class by class: labels must ascend"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -71,7 +75,7 @@ class SyntheticSet:
         return {name: leaf[place] for name, leaf in self.stored.items()}
 
     def decode(self) -> Batch:
-        """All samples, data-normalised and decoded class by class, with hard labels; no gradient."""
+        """All samples, data-normalised, decoded class by class, with hard labels; no gradient."""
         with torch.no_grad():
             parts = [self.codec.decode(self.of(label), self.modality) for label in self._present()]
         labels = [self.codec.labels(self.labels[self.where(label)]) for label in self._present()]
@@ -107,8 +111,8 @@ class SyntheticSet:
 
         Args:
             optimiser: holds the leaves.
-            normalise: divide the gradient by its largest entry over ``codec.gradient_dims`` first, so
-                that the largest step of each image plane is the rate.
+            normalise: divide the gradient by its largest entry over ``codec.gradient_dims`` first,
+                so that the largest step of each image plane is the rate.
         """
         for name, leaf in self.stored.items():
             units = self.codec.units(name, self.modality).to(leaf)
@@ -147,7 +151,7 @@ class SyntheticSet:
         return self.codec.nbytes(self.stored, self.modality) + label * len(self)
 
     def as_dataset(self) -> TensorDataset:
-        """A plain torch ``Dataset`` of (data-normalised sample, class index) to train anything on."""
+        """A plain torch ``Dataset`` of (data-normalised sample, class index): train anything."""
         batch = self.quantised().decode()
         assert isinstance(batch.x, Tensor)
         return TensorDataset(batch.x.cpu(), batch.y.cpu())

@@ -32,8 +32,8 @@ def newest(folder: Path, device: torch.device) -> dict[str, Any] | None:
     """What the newest checkpoint holds, or None when there is none.
 
     Raises:
-        RunError: it is damaged. It is neither passed over nor overwritten; the message says how to go
-            on from the one before.
+        RunError: it is damaged. It is neither passed over nor overwritten; the message says how to
+            go on from the one before.
     """
     files = listed(folder)
     if not files:
@@ -44,5 +44,7 @@ def newest(folder: Path, device: torch.device) -> dict[str, Any] | None:
         found = None
     if not isinstance(found, dict) or "state" not in found:
         before = f"go on from {files[-2].name}" if len(files) > 1 else "start again"
-        raise RunError(f"{files[-1]} is damaged or foreign: delete it to {before}, or choose another --out")
+        raise RunError(
+            f"{files[-1]} is damaged or foreign: delete it to {before}, or choose another --out"
+        )
     return found

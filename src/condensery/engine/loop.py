@@ -52,7 +52,11 @@ class Budget:
 
     def part(self, step: int, seconds: float) -> float:
         """The part of the budget that is used up, in [0, 1]."""
-        used = step / max(1, self.steps) if self.steps is not None else seconds / 60 / (self.minutes or 1)
+        used = (
+            step / max(1, self.steps)
+            if self.steps is not None
+            else seconds / 60 / (self.minutes or 1)
+        )
         return min(1.0, used)
 
 

@@ -31,14 +31,21 @@ class Progress:
             from rich.progress import BarColumn, TextColumn
             from rich.progress import Progress as Bar
 
-            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[left]}"),
+            )
             self.bar = Bar(*columns, console=Console(stderr=True), transient=True)
             self.bar.start()
             self.task = self.bar.add_task(self.name, total=1.0, left="")
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self.bar is not None:
             self.bar.stop()
@@ -49,7 +56,9 @@ class Progress:
             return
         left = self.left(step, seconds)
         if self.bar is not None:
-            self.bar.update(self.task, completed=self.part(step, seconds), left=f"step {step}, {left}")
+            self.bar.update(
+                self.task, completed=self.part(step, seconds), left=f"step {step}, {left}"
+            )
         elif time.perf_counter() - self.said >= self.every:
             self.said = time.perf_counter()
             print(f"{self.name}: step {step}, {seconds:.0f} s, {left}", file=sys.stderr, flush=True)

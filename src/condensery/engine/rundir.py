@@ -82,7 +82,9 @@ class RunDirectory:
         try:
             found = json.loads(self.config_file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise RunError(f"{self.config_file} cannot be read ({error}): choose another --out") from None
+            raise RunError(
+                f"{self.config_file} cannot be read ({error}): choose another --out"
+            ) from None
         return found if isinstance(found, dict) else {}
 
     def keep_start(self, synthetic: SyntheticSet) -> None:

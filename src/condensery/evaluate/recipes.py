@@ -191,9 +191,8 @@ RECIPES: dict[str, Recipe] = {
         lr=2e-2,
         schedule=Schedule("cosine"),
         operations=("color", "crop", "scale", "rotate"),
-        mix=0.0,
         overrides=(
-            Override("vit", optimiser="adamw", lr=1e-3, weight_decay=0.05),
+            Override("vit", optimiser="adamw", lr=3e-3, weight_decay=0.05),
             Override("mixer_mini", optimiser="adamw", lr=1e-3, weight_decay=0.05),
         ),
     ),

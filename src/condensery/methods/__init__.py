@@ -22,4 +22,15 @@ def name_of(method: Method) -> str:
     return type(method).__name__.lower()
 
 
-__all__ = ["HMDC", "METHODS", "Context", "Info", "KMeans", "Mean", "Method", "Random", "State", "name_of"]
+__all__ = [
+    "HMDC",
+    "METHODS",
+    "Context",
+    "Info",
+    "KMeans",
+    "Mean",
+    "Method",
+    "Random",
+    "State",
+    "name_of",
+]

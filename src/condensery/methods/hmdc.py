@@ -1,20 +1,21 @@
 """HMDC: heterogeneous model dataset condensation.
 
-Moon, Kim and Park, "Towards Model-Agnostic Dataset Condensation by Heterogeneous Models", ECCV 2024.
-Networks of unlike architecture judge the synthetic set together: each matches the gradients that real
-and synthetic samples cause in it, their agreement is matched as one more term, and a balance gives all
-terms an equal say.
+Moon, Kim and Park, "Towards Model-Agnostic Dataset Condensation by Heterogeneous Models", ECCV
+2024.
+Networks of unlike architecture judge the synthetic set together: each matches the gradients that
+real and synthetic samples cause in it, their agreement is matched as one more term, and a balance
+gives all terms an equal say.
 
-Differs from the paper: any number of peers; one peer has no agreement term. The mean cross-entropy's
-gradient is matched by the sum of squares over all parameters, the image gradient is normalised and
-pixels are clamped, as the authors' code does and the paper does not say.
+Differs from the paper: any number of peers; one peer has no agreement term. The mean
+cross-entropy's gradient is matched by the sum of squares over all parameters, the image gradient
+is normalised and pixels are clamped, as the authors' code does and the paper does not say.
 
-Differs from the authors' code (each a field, all together in preset ``released``): resets are in place
-so that the ConvNet's body learns (released: only its head does); taps after each ReLU; the head is
-redrawn at a restart; folding averages over depths; k-means++ with squared distances; colour is
-brightness, saturation and contrast; no CutMix inside matching, no cutout beside CutMix; one
-``align_corners``; samples go straight to each peer's size; the gradient is normalised whether or not
-the terms are balanced; tiles are decoded row by row and pixels are what is stored.
+Differs from the authors' code (each a field, all together in preset ``released``): resets are in
+place so that the ConvNet's body learns (released: only its head does); taps after each ReLU; the
+head is redrawn at a restart; folding averages over depths; k-means++ with squared distances;
+colour is brightness, saturation and contrast; no CutMix inside matching, no cutout beside CutMix;
+one ``align_corners``; samples go straight to each peer's size; the gradient is normalised whether
+or not the terms are balanced; tiles are decoded row by row and pixels are what is stored.
 """
 
 from __future__ import annotations
@@ -93,9 +94,9 @@ class HMDCState(State):
 class HMDC(Method):
     """Heterogeneous model dataset condensation (Moon et al., ECCV 2024).
 
-    Defaults are the supplement's, and the authors' code where it is silent; the peers are two networks
-    that any machine can train from scratch (the paper's ConvNet-3 and pretrained ViT-Tiny: preset
-    ``paper``).
+    Defaults are the supplement's, and the authors' code where it is silent; the peers are two
+    networks that any machine can train from scratch (the paper's ConvNet-3 and pretrained
+    ViT-Tiny: preset ``paper``).
 
     Attributes:
         peers: the networks that judge, one or more.
@@ -198,9 +199,7 @@ class HMDC(Method):
         """Peers, alignment and balance around a copy of the start."""
         self._check()
         synthetic = start.clone().to(context.device)
-        cohort = Cohort.build(
-            self.peers, problem, context.streams, context.device, context.modules
-        )
+        cohort = Cohort.build(self.peers, problem, context.streams, context.device, context.modules)
         alignment = self._alignment(cohort, problem, context) if self._aligned else None
         targets = len(cohort) + (alignment is not None)
         return HMDCState(
@@ -316,14 +315,16 @@ class HMDC(Method):
             Scalars: ``len(peers)`` gradient distances, and with an alignment one more.
         """
         real, synthetic = self._pair(state, problem, label, leaves, context)
+        real_gradients = self._gradients(state, real, graph=False)
         with double_backward():
-            real_gradients = self._gradients(state, real, graph=False)
             synthetic_gradients = self._gradients(state, synthetic, graph=True)
         peers = len(state.cohort)
         pairs = list(zip(real_gradients, synthetic_gradients, strict=True))
         losses = [distance(r, s, self.metric) for r, s in pairs[:peers]]
         if pairs[peers:]:
-            losses.append(torch.stack([distance(r, s, self.metric) for r, s in pairs[peers:]]).sum())
+            losses.append(
+                torch.stack([distance(r, s, self.metric) for r, s in pairs[peers:]]).sum()
+            )
         return losses
 
     def _pair(
@@ -348,15 +349,20 @@ class HMDC(Method):
         assert isinstance(real.x, Tensor)
         real = real._replace(x=augmentation.apply(draw, real.x))
         synthetic = Batch(augmentation.apply(draw, decoded), target)
-        if self.mixup_in_matching and float(torch.rand((), generator=streams("coin", *key))) < self.mixup:
+        if (
+            self.mixup_in_matching
+            and float(torch.rand((), generator=streams("coin", *key))) < self.mixup
+        ):
             # Within one class the labels stay as they are: only pixels are mixed.
-            real = real._replace(x=augmentation.mix(streams("mix real", *key), real, problem.classes).x)
+            real = real._replace(
+                x=augmentation.mix(streams("mix real", *key), real, problem.classes).x
+            )
             mixed = augmentation.mix(streams("mix synthetic", *key), synthetic, problem.classes)
             synthetic = synthetic._replace(x=mixed.x)
         return self._detour(state, real), self._detour(state, synthetic)
 
     def _gradients(self, state: HMDCState, batch: Batch, graph: bool) -> list[Any]:
-        """Gradients of each peer's cross-entropy, then of the agreement, by each peer's parameters."""
+        """Gradients of each peer's cross-entropy, then of the agreement for each peer."""
         aligned = state.alignment is not None
         readings: list[Reading] = [p.backbone.read(batch, taps=aligned) for p in state.cohort]
         found = [
@@ -434,7 +440,9 @@ class HMDC(Method):
             taps = []
             for peer in cohort:
                 peer.backbone.eval()
-                taps.append(peer.backbone.read(problem.batch(np.arange(1), device=context.device)).taps)
+                taps.append(
+                    peer.backbone.read(problem.batch(np.arange(1), device=context.device)).taps
+                )
                 peer.backbone.train()
         generator = context.streams("build alignment")
         return Alignment(taps, generator, self.fold).to(context.device)
@@ -474,4 +482,3 @@ def summary(told: Mapping[int, Mapping[str, list[float]]]) -> dict[str, Any]:
             reduce = np.max if name == "largest" else np.mean
             told_values[name] = reduce(np.array(rows), axis=0).tolist()
     return told_values
-

@@ -73,10 +73,12 @@ class Codec(ABC):
 
     @abstractmethod
     def encode(self, real: Tensor, modality: Modality) -> dict[str, Tensor]:
-        """Stored leaves from data-normalised real samples, ``multiplies`` of them for each stored."""
+        """Stored leaves from data-normalised real samples, ``multiplies`` of them in each."""
 
     @abstractmethod
-    def noise(self, count: int, modality: Modality, generator: torch.Generator) -> dict[str, Tensor]:
+    def noise(
+        self, count: int, modality: Modality, generator: torch.Generator
+    ) -> dict[str, Tensor]:
         """``count`` stored samples that know nothing of the data."""
 
     @abstractmethod
@@ -94,8 +96,8 @@ class Codec(ABC):
     def units(self, name: str, modality: Modality) -> Tensor:
         """How much of a stored leaf makes one data-normalised unit; broadcasts over the leaf.
 
-        A step is given in normalised units: a gradient times ``units`` is a gradient with respect to
-        normalised values, and a step times ``units`` is a step of the stored values.
+        A step is given in normalised units: a gradient times ``units`` is a gradient with respect
+        to normalised values, and a step times ``units`` is a step of the stored values.
         """
 
     @abstractmethod
@@ -145,5 +147,5 @@ class Augmentation(ABC):
         """Alter data-normalised samples ``(batch, *shape)`` by a drawn record; differentiable."""
 
     def mix(self, generator: torch.Generator, batch: Batch, classes: int) -> Batch:
-        """Mix samples and labels of a batch where the modality knows how (CutMix); else as it is."""
+        """Mix samples and labels where the modality knows how (CutMix); else as it is."""
         return batch

@@ -33,8 +33,10 @@ class Image(Modality):
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or not len(self.mean) == len(self.std) == self.shape[0]:
-            raise ValueError(f"an image needs (channels, height, width) and one mean and std per "
-                             f"channel, got shape {self.shape}, {len(self.mean)} means")  # fmt: skip
+            raise ValueError(
+                f"an image needs (channels, height, width) and one mean and std per channel, got "
+                f"shape {self.shape}, {len(self.mean)} means and {len(self.std)} stds"
+            )
         if min(self.std) <= 0:
             raise ValueError("the std of a channel is 0: all its pixels are equal")
 
@@ -76,7 +78,8 @@ class Pixels(Codec):
     """Images stored as pixels, ``factor`` squared small ones packed into each.
 
     IDC's multi-formation (Kim et al., ICML 2022, section 4). The papers' codes differ in every
-    detail, so all are fields and the artefact's card stores them: "factor 2" alone cannot be decoded.
+    detail, so all are fields, and the artefact's card stores them: "factor 2" alone says too little
+    to decode.
 
     Attributes:
         factor: tiles per side; 1 stores whole images. Height and width must be multiples of it.
@@ -133,7 +136,9 @@ class Pixels(Codec):
             ValueError: the count is no multiple of ``factor`` squared, or the size of ``factor``.
         """
         if len(real) % self.multiplies:
-            raise ValueError(f"{len(real)} images do not fill whole {self.factor} x {self.factor} mosaics")
+            raise ValueError(
+                f"{len(real)} images do not fill whole {self.factor} x {self.factor} mosaics"
+            )
         tile = self.tile_size(modality)
         if self.factor > 1:
             real = self._resize(real, tile, self.shrink)
@@ -143,7 +148,9 @@ class Pixels(Codec):
         assert isinstance(modality, Image)
         return {"pixels": (modality.to_pixels(packed) if self.space == "pixel" else packed).clone()}
 
-    def noise(self, count: int, modality: Modality, generator: torch.Generator) -> dict[str, Tensor]:
+    def noise(
+        self, count: int, modality: Modality, generator: torch.Generator
+    ) -> dict[str, Tensor]:
         """Standard normal in data-normalised values, clamped to pixels where ``clamp`` says so."""
         x = torch.randn(count, *modality.shape, generator=generator)
         assert isinstance(modality, Image)
@@ -152,7 +159,7 @@ class Pixels(Codec):
         return stored
 
     def decode(self, stored: Mapping[str, Tensor], modality: Modality) -> Tensor:
-        """``(n, C, H, W)`` to data-normalised ``(factor^2 * n, C, H, W)``, bilinear; block-major."""
+        """``(n, C, H, W)`` to data-normalised ``(factor^2 * n, C, H, W)``; block-major."""
         leaf = stored["pixels"]
         assert isinstance(modality, Image)
         if self.factor == 1:
@@ -204,4 +211,3 @@ class Pixels(Codec):
     def quantise(self, stored: Mapping[str, Tensor], modality: Modality) -> dict[str, Tensor]:
         """Stored images as they are after a round trip through uint8."""
         return self.unpack(self.pack(stored, modality), modality)
-

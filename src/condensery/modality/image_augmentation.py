@@ -1,8 +1,9 @@
 """Differentiable augmentation of images, and CutMix.
 
 The operations are those of DSA (Zhao & Bilen, ICML 2021) in the variant of IDC (Kim et al., ICML
-2022, section 5): they act on data-normalised values, where zero is the data's mean, so that the black
-of a crop or a cutout is the mean colour. Parameters are drawn into a record from a private generator,
+2022, section 5): they act on data-normalised values, where zero is the data's mean, so that the
+black of a crop or a cutout is the mean colour. Parameters are drawn into a record from a private
+generator,
 and one record can be applied to any number of samples: real and synthetic see the same transform
 without reseeding anything.
 """
@@ -49,8 +50,8 @@ class ImageAugmentation(Augmentation):
 
     Attributes:
         operations: which may act, of ``flip color crop scale rotate cutout``.
-        choose: ``geometric`` (IDC): all that are named, but only one of crop, scale and rotate, drawn
-            once a call; ``one`` (DSA): exactly one of all that are named, drawn once a call.
+        choose: ``geometric`` (IDC): all that are named, but only one of crop, scale and rotate,
+            drawn once a call; ``one`` (DSA): exactly one of all that are named, drawn once a call.
         brightness: ``x + (u - 1/2) * brightness``, u in [0, 1).
         saturation: around the mean of a pixel's channels by the factor ``u * saturation``.
         contrast: around an image's mean by the factor ``u + contrast``.
@@ -204,15 +205,17 @@ def shift(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
         moved = x[:, :, rows[0]][:, :, :, columns[0]]
     else:
         picks = torch.arange(len(x), device=x.device)[:, None, None]
-        moved = x.permute(0, 2, 3, 1)[picks, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        moved = x.permute(0, 2, 3, 1)[picks, rows[:, :, None], columns[:, None, :]].permute(
+            0, 3, 1, 2
+        )
     return moved * inside[:, None].to(x)
 
 
 def cutmix(generator: torch.Generator, batch: Batch, classes: int) -> Batch:
     """CutMix (Yun et al., ICCV 2019): a box of another sample, labels mixed by its true area.
 
-    The box has sides ``sqrt(1 - lambda)`` of the image's, lambda ~ Beta(1, 1), a uniform centre, and is
-    clipped at the border; the share of the labels is the area after clipping.
+    The box has sides ``sqrt(1 - lambda)`` of the image's, lambda ~ Beta(1, 1), a uniform centre,
+    and is clipped at the border; the share of the labels is the area after clipping.
 
     Args:
         generator: the only source of randomness.
@@ -252,8 +255,8 @@ def _steps(u: Tensor, most: int) -> Tensor:
 def _square(u: Tensor, side: int, size: int) -> Tensor:
     """Where a window of ``size`` lies on ``side`` positions, ``(count, side)`` bool.
 
-    Its offset is uniform on ``0..side`` for an even size and ``0..side - 1`` for an odd one; it starts
-    half a size before and is clipped at the border, whose last position is always touched.
+    Its offset is uniform on ``0..side`` for an even size and ``0..side - 1`` for an odd one; it
+    starts half a size before and is clipped at the border, whose last position is always touched.
     """
     offset = (u * (side + (size % 2 == 0))).floor().long()
     first = offset - size // 2

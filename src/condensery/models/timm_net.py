@@ -114,8 +114,8 @@ def vit_mini(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
     """A ViT of width 64, depth 4 and 4 heads; 8 x 8 patches of 32 x 32, 4 x 4 of 8 x 8 images.
 
     Its positions start with a standard deviation of 1, not timm's .02: beside the embeddings of
-    data-normalised patches that is next to nothing, and on a handful of images the network stays a bag
-    of patches (10 random digits: 21 % against 51 %).
+    data-normalised patches that is next to nothing, and on a handful of images the network stays a
+    bag of patches (10 random digits: 21 % against 51 %).
     """
 
     def make(patch: int, size: tuple[int, int]) -> nn.Module:

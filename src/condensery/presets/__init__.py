@@ -1,8 +1,8 @@
 """Presets: what a table, a demo or a small machine changes of a method's settings.
 
-A preset is a function of (method, data, per class), so that ``--preset small`` works on any data. Its
-docstring says where it comes from, on what hardware it runs how long, what to expect and whether that
-was verified. Flags come after presets.
+A preset is a function of (method, data, per class), so that ``--preset small`` works on any data.
+Its docstring says where it comes from, on what hardware it runs how long, what to expect and
+whether that was verified. Flags come after presets.
 """
 
 from __future__ import annotations

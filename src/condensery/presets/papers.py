@@ -19,9 +19,10 @@ PAPER_PEERS = (
 def paper(method: str, problem: Problem, per_class: int) -> Plan:
     """HMDC's Table 1 (Moon et al., ECCV 2024; supplement, section D).
 
-    ConvNet-3 and pretrained ViT-Tiny, 10,000 steps in 100 iterations. For a GPU: about 1.5 to 5 hours
-    a run on one of 60 TFLOP/s, by a count of operations, not measured. The published accuracies (48.87
-    on the mean of seven networks at one image per class) are unverified at full length.
+    ConvNet-3 and pretrained ViT-Tiny, 10,000 steps in 100 iterations. For a GPU: about 1.5 to 5
+    hours a run on one of 60 TFLOP/s, by a count of operations, not measured. The published
+    accuracies (48.87 on the mean of seven networks at one image per class) are unverified at full
+    length.
     """
     chosen = selection(method, problem, factor=2)
     if chosen:
