@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ def evaluate(
     out: Path | None = None,
     on_record: OnRecord | None = None,
     check_every: int | None = None,
+    workers: int = 1,
 ) -> list[Record]:
     """Train fresh networks on each set and test them, cell by cell.
 
@@ -70,6 +72,8 @@ def evaluate(
         on_record: called as ``on_record(record, done, of)`` after each cell that was run.
         check_every: test every so many epochs too and record the best, which is chosen on the
             evaluated split and therefore never a result. None: the last epoch only.
+        workers: processes that share the cells, each on one thread; what pays for small networks on
+            a CPU. More than 1 needs a script that can be imported (``if __name__ == "__main__"``).
 
     Returns:
         One record a cell, also of those that were there already, in the order of the cells.
@@ -87,19 +91,17 @@ def evaluate(
                 _per_class(rows) if per_class is None else per_class)  # fmt: skip
     there = {one.key(): one for one in files.read(out)} if out else {}
     cells = list(_cells(rows, specs, seeds))
-    found = []
-    for done, cell in enumerate(cells, start=1):
-        old = there.get(grid.record(cell).key())
-        if old is not None and _same(old, grid.record(cell)):
-            found.append(old)
-            continue
-        new = grid.measure(cell)
+    found = {index: old for index, cell in enumerate(cells)
+             if (old := _already(grid.record(cell), there)) is not None}  # fmt: skip
+    missing = [index for index in range(len(cells)) if index not in found]
+    measured = _measured(grid, [cells[index] for index in missing], workers)
+    for index, new in zip(missing, measured, strict=True):
         if out:
             files.append(out, [new])
-        found.append(new)
+        found[index] = new
         if on_record is not None:
-            on_record(new, done, len(cells))
-    return found
+            on_record(new, len(found), len(cells))
+    return [found[index] for index in range(len(cells))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,9 +246,36 @@ def _cells(rows: Rows, specs: Sequence[PeerSpec], seeds: Sequence[int]) -> Itera
                 yield Cell(subject, spec, seed)
 
 
-def _same(old: Record, new: Record) -> bool:
-    """Whether an old record of this key was of this very set, by these very values."""
-    return old.fingerprint == new.fingerprint and old.settings == new.settings
+def _already(new: Record, there: Mapping[tuple[Any, ...], Record]) -> Record | None:
+    """The record of this cell that is there, if it was of this very set, by these very values."""
+    old = there.get(new.key())
+    same = old is not None and (old.fingerprint, old.settings) == (new.fingerprint, new.settings)
+    return old if same else None
+
+
+def _measured(grid: Grid, cells: Sequence[Cell], workers: int) -> Iterator[Record]:
+    """The records of these cells in their order, as they are measured."""
+    if workers == 1 or len(cells) < 2:
+        yield from map(grid.measure, cells)
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with spawn.Pool(min(workers, len(cells)), _begin_worker, (grid,)) as pool:
+        yield from pool.imap(_measure, cells)
+
+
+_worker_grid: Grid | None = None
+
+
+def _begin_worker(grid: Grid) -> None:
+    """What each process does first: small networks are fastest on one thread each."""
+    global _worker_grid
+    torch.set_num_threads(1)
+    _worker_grid = grid
+
+
+def _measure(cell: Cell) -> Record:
+    assert _worker_grid is not None
+    return _worker_grid.measure(cell)
 
 
 def _per_class(rows: Rows) -> float:

@@ -13,9 +13,9 @@ VIT = PeerSpec("vit_mini", optimiser="adamw", lr=1e-3)
 def demo(method: str, problem: Problem, per_class: int) -> Plan:
     """One image per class of 8 x 8 digits in about a minute on 2 cores, from the class means.
 
-    HMDC with a two-layer ConvNet and a small ViT, both from scratch; whole images, since a packed digit
-    would be 4 x 4. Settings were chosen on a validation split with condensation seed 100. What it
-    reaches stands in REPRODUCIBILITY.md.
+    HMDC with a two-layer ConvNet and a small ViT, both from scratch; whole images, since a packed
+    digit would be 4 x 4. Settings were chosen on a validation split with condensation seed 100.
+    What it reaches stands in REPRODUCIBILITY.md.
     """
     chosen = selection(method, problem, factor=1)
     if chosen:
