@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from condensery.artefact import load
 from condensery.core.synthetic import SyntheticSet
-from condensery.data import load_problem
-from condensery.engine import Budget, Run, execute
+from condensery.data import DATA, Problem, SplitName, load_problem
+from condensery.engine import Budget, Run, RunDirectory, execute
 from condensery.errors import UsageError
+from condensery.evaluate import BASELINES, Recipe, RunRows, grid, rows_beside, rows_of
+from condensery.evaluate.grid import OnRecord
 from condensery.methods import METHODS, Method, name_of
 from condensery.methods.base import Info
+from condensery.models import PeerSpec
 from condensery.presets import PRESETS, Plan
+from condensery.records import Record
 
 
 def condense(
@@ -33,6 +38,9 @@ def condense(
     on_step: Callable[[int, Info, SyntheticSet], object] | None = None,
     device: str | None = None,
     data_dir: str | Path | None = None,
+    label: str | None = None,
+    size: int | tuple[int, int] | None = None,
+    validation: float = 0.0,
     quiet: bool = False,
 ) -> SyntheticSet:
     """Turn a labelled data set into ``per_class`` stored synthetic samples per class.
@@ -51,7 +59,9 @@ def condense(
         out: the run directory; a run that lies there is resumed. None writes nothing.
         on_step: called after each step with (step, what it told, the set).
         device: ``cpu``, ``cuda``, ...; None takes a GPU when there is one.
-        data_dir: where local copies of data lie.
+        data_dir, label, size: how data given by name or path are read; see ``load_problem``.
+        validation: share of each class's training samples that condensing does not see, so that
+            settings can be chosen on them (``evaluate(..., split="val")``).
         quiet: no progress line.
 
     Returns:
@@ -61,27 +71,174 @@ def condense(
         UsageError: what was asked for cannot be; says what to do instead.
         RunError: it went wrong on the way.
     """
-    problem = load_problem(data, data_dir=data_dir)
+    where: dict[str, Any] = {
+        "data_dir": data_dir, "label": label, "size": size, "validation": validation
+    }  # fmt: skip
+    problem = load_problem(data, **where)
     plan = resolve(method, preset, problem, per_class)
-    chosen_steps, chosen_minutes = steps, minutes
-    if steps is None and minutes is None:
-        chosen_steps, chosen_minutes = plan.steps, plan.minutes
-        if chosen_steps is None and chosen_minutes is None:
-            chosen_steps = plan.method.default_steps
-    if not plan.method.default_steps and chosen_minutes is not None:
-        chosen_steps, chosen_minutes = 0, None  # a selection has nothing to spend time on
     run = Run(
         name=name_of(plan.method),
         method=plan.method,
         problem=problem,
         per_class=per_class,
-        budget=Budget(chosen_steps, chosen_minutes),
+        budget=_budget(plan, steps, minutes),
         seed=seed,
         init=init,
         modules=modules or {},
         device=pick_device(device),
+        source=_source(data, where),
     )
     return execute(run, None if out is None else Path(out), on_step, quiet)
+
+
+def evaluate(
+    subject: SyntheticSet | str | Path | Sequence[str | Path],
+    data: Any = None,
+    models: Sequence[str | PeerSpec] = ("convnet3", "vit_mini"),
+    *,
+    recipe: str | Recipe = "hmdc",
+    seeds: Sequence[int] = (0, 1, 2),
+    split: SplitName = "test",
+    epochs: int | None = None,
+    updates: int | None = None,
+    rows: Sequence[str] = tuple(BASELINES),
+    draws: int = 1,
+    modules: Mapping[str, Callable[[], nn.Module]] | None = None,
+    device: str | None = None,
+    data_dir: str | Path | None = None,
+    workers: int = 1,
+    check_every: int | None = None,
+    on_record: OnRecord | None = None,
+) -> list[Record]:
+    """Train fresh networks on sets, and beside them on real samples of equal bytes; test them.
+
+    Args:
+        subject: a run directory, several, or a ``SyntheticSet``. Records of a run are added to its
+            ``records.jsonl``, and cells that stand there are not run again.
+        data: as in ``condense``; None: what the run was condensed from.
+        models: names of networks, or ``PeerSpec`` for weights or an input size.
+        recipe: a name of ``RECIPES`` or a ``Recipe``. epochs, updates: shorten it.
+        seeds: evaluation seeds. split: ``test``, or ``val`` for what is chosen by results.
+        rows: baselines to stand beside the set: ``random``, ``kmeans``, ``mean``; ``()`` for none.
+            The step-0 set of a run is always there.
+        draws: of the random rows.
+        modules: factories of your own networks, by name.
+        device: as in ``condense``. data_dir: where local copies of data lie.
+        workers: processes that share the cells, one thread each; see ``evaluate.grid``.
+        check_every: test every so many epochs too, and log the best apart: it is chosen on the
+            evaluated split, so it is never the result.
+        on_record: called as ``on_record(record, done, of)`` after each cell.
+
+    Returns:
+        One record a cell, run by run.
+
+    Raises:
+        UsageError: what was asked for cannot be; says what to do instead.
+        RunError: it went wrong on the way; finished cells are kept.
+    """
+    place, found = pick_device(device), []
+    for run, problem in _runs(subject, data, data_dir, rows, draws):
+        found += grid.evaluate(
+            run.rows,
+            problem,
+            models,
+            recipe=recipe,
+            seeds=seeds,
+            split=split,
+            epochs=epochs,
+            updates=updates,
+            modules=modules,
+            seen=run.seen,
+            device=place,
+            out=run.records_file,
+            on_record=on_record,
+            check_every=check_every,
+            workers=workers,
+        )
+    return found
+
+
+def _runs(
+    subject: SyntheticSet | str | Path | Sequence[str | Path],
+    data: Any,
+    data_dir: str | Path | None,
+    which: Sequence[str],
+    draws: int,
+) -> list[tuple[RunRows, Problem]]:
+    """What is to be judged, with its data; all of it is made before time is spent on any."""
+    if isinstance(subject, SyntheticSet):
+        if data is None:
+            raise UsageError("a set in memory does not say where its data are: give data")
+        problem = load_problem(data, data_dir=data_dir)
+        return [(rows_beside(subject, problem, which, draws), problem)]
+    directories = [subject] if isinstance(subject, str | Path) else list(subject)
+    if not directories:
+        raise UsageError("nothing to evaluate: give at least one run directory")
+    problems = _problems(directories, data, data_dir)
+    return [
+        (rows_of(directory, problem, which, draws), problem)
+        for directory, problem in zip(directories, problems, strict=True)
+    ]
+
+
+def _budget(plan: Plan, steps: int | None, minutes: float | None) -> Budget:
+    """What was asked for, else the preset's budget, else the method's."""
+    if steps is None and minutes is None:
+        steps, minutes = plan.steps, plan.minutes
+        if steps is None and minutes is None:
+            steps = plan.method.default_steps
+    asked = Budget(steps, minutes)
+    # A selection has nothing to spend time on.
+    return asked if plan.method.default_steps else Budget(0, None)
+
+
+def _source(data: Any, where: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What finds the data again, from any folder; None for data in memory."""
+    if not isinstance(data, str | Path):
+        return None
+    text = str(data)
+    if text not in DATA and Path(text).expanduser().exists():
+        text = str(Path(text).expanduser().resolve())
+    folder = where["data_dir"]
+    at = None if folder is None else str(Path(folder).expanduser().resolve())
+    return {"data": text, **where, "data_dir": at}
+
+
+def _problems(
+    directories: Sequence[str | Path], data: Any, data_dir: str | Path | None
+) -> list[Problem]:
+    """The data of each run, each data set loaded once; all are checked before any is used."""
+    loaded: dict[str, Problem] = {}
+    found = []
+    for directory in directories:
+        synthetic = load(directory)
+        asked = dict(_run_source(directory, data))
+        if data_dir is not None:
+            asked["data_dir"] = data_dir
+        key = repr(asked)
+        if key not in loaded:
+            loaded[key] = load_problem(asked.pop("data"), **asked)
+        expected = synthetic.about.get("settings", {}).get("fingerprint")
+        if data is None and expected not in (None, loaded[key].fingerprint):
+            raise UsageError(
+                f"{loaded[key].name} is not what {directory} was condensed from, its samples have "
+                f"changed: give --data to evaluate on it all the same"
+            )
+        found.append(loaded[key])
+    return found
+
+
+def _run_source(directory: str | Path, data: Any) -> Mapping[str, Any]:
+    """How the data of a run are loaded: as it was condensed, from the place that is given now."""
+    path = Path(directory)
+    config = RunDirectory(path).config() if (path / "config.json").is_file() else {}
+    source = config.get("source") or {}
+    if data is not None:
+        same_way = {one: source[one] for one in ("label", "size", "validation") if one in source}
+        return {**(same_way if isinstance(data, str | Path) else {}), "data": data}
+    if not source:
+        raise UsageError(f"{directory} does not say where its data are: give --data")
+    return source
 
 
 def resolve(method: Method | str, preset: str | None, problem: Any, per_class: int) -> Plan:

@@ -27,11 +27,17 @@ class Balance:
         """Forget all maxima (at the start of each iteration)."""
         self.sums.fill_(self.epsilon)
 
-    def observe(self, label: int, largest: list[float]) -> None:
-        """Add the largest absolute gradient entry of each term, for one class."""
-        self.sums[label] += torch.tensor(largest, dtype=torch.float64)
+    def observe(self, largest: Tensor) -> None:
+        """Add the largest absolute gradient entries, ``(classes, targets)``."""
+        self.sums += largest
 
-    def weights(self, label: int) -> list[float]:
-        """One weight in (0, 1] per term, constants; the largest is 1."""
+    def weights(self, label: int, fresh: list[float] | None = None) -> list[float]:
+        """One weight in (0, 1] per term, constants; the largest is 1.
+
+        Args:
+            label: the class. fresh: maxima of this very step that were not observed yet.
+        """
         sums: Tensor = self.sums[label]
+        if fresh is not None:
+            sums = sums + torch.tensor(fresh, dtype=torch.float64)
         return (sums.min() / sums).tolist()

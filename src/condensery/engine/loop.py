@@ -68,6 +68,8 @@ class Run:
         name: of the method in the table of methods. seed: of all its random streams.
         init: None for the method's own start, or the folder of another run's set.
         modules: the user's networks. checkpoint_seconds: between checkpoints, at least.
+        source: what was asked for to get the data, plain values, so that an evaluation finds the
+            data again; None for data that lived in memory only.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Run:
     device: torch.device = torch.device("cpu")
     world: World = dataclasses.field(default_factory=Solo)
     checkpoint_seconds: float = 60.0
+    source: dict[str, Any] | None = None
 
     def context(self) -> Context:
         """Streams, workers, device and networks of this run."""
@@ -103,6 +106,7 @@ class Run:
         """What ``config.json`` holds."""
         return {
             "settings": self.settings(),
+            "source": self.source,
             "budget": {"steps": self.budget.steps, "minutes": self.budget.minutes},
             "circumstances": circumstances(),
         }

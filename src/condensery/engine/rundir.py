@@ -30,7 +30,7 @@ class RunDirectory:
 
         Args:
             path: the directory. config: ``settings`` (must be equal to resume), ``budget`` (may
-                grow) and ``circumstances`` (recorded).
+                grow), ``source`` (where the data are) and ``circumstances`` (recorded).
 
         Raises:
             UsageError: the directory holds something else, or a run of other settings.
@@ -50,7 +50,7 @@ class RunDirectory:
             name, there, here = differing[0]
             raise UsageError(f"{path} holds another run ({name}: {there!r} there, {here!r} here): "
                              f"choose another --out, or use its settings to resume it")  # fmt: skip
-        write_json(run.config_file, found | {"budget": config["budget"]})
+        write_json(run.config_file, found | {one: config.get(one) for one in ("budget", "source")})
         return run
 
     @property

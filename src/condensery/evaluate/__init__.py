@@ -5,7 +5,7 @@ from __future__ import annotations
 from condensery.evaluate.baselines import BASELINES, baselines
 from condensery.evaluate.grid import evaluate, name_of
 from condensery.evaluate.recipes import RECIPES, Override, Recipe, Schedule, recipe_from, shorten
-from condensery.evaluate.runs import RunRows, rows_of
+from condensery.evaluate.runs import RunRows, rows_beside, rows_of
 from condensery.evaluate.train import TestSamples, accuracy, train_network
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "evaluate",
     "name_of",
     "recipe_from",
+    "rows_beside",
     "rows_of",
     "shorten",
     "train_network",

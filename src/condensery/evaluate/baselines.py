@@ -14,6 +14,7 @@ from condensery.streams import Streams
 
 Sets = Sequence[tuple[int, SyntheticSet]]
 BASELINES = {"random": random_start, "kmeans": kmeans_start, "mean": mean_start}
+FURTHER = 1_000_000  # replicates of further random draws, so that they meet no run's seed
 PLAIN: dict[str, Codec] = {"image": Pixels()}
 
 
@@ -25,6 +26,7 @@ def baselines(
     start: Sets = (),
     which: Sequence[str] = tuple(BASELINES),
     replicates: Sequence[int] | None = None,
+    draws: int = 1,
 ) -> dict[str, list[tuple[int, SyntheticSet]]]:
     """The rows of a comparison, the condensed set last.
 
@@ -41,6 +43,7 @@ def baselines(
         start: their step-0 sets, with the same replicates.
         which: names of ``BASELINES``.
         replicates: seeds of the baselines' draws; None: those of ``sets``, so that all rows pair.
+        draws: of the random rows for each replicate; the further ones count from ``FURTHER`` on.
 
     Returns:
         Rows for ``condensery.evaluate.evaluate``.
@@ -52,7 +55,10 @@ def baselines(
     unknown = [one for one in which if one not in BASELINES]
     if unknown:
         raise UsageError(f"unknown baseline {unknown[0]!r}; known: {', '.join(BASELINES)}")
+    if draws < 1:
+        raise UsageError(f"draws of the random rows count from 1; got {draws}")
     drawn = [one for one, _ in sets] if replicates is None else list(replicates)
+    further = [FURTHER * more + seed for more in range(1, draws) for seed in drawn]
     forms = {"": plain_codec(first)}
     if first.codec.multiplies > 1:
         forms[" packed"] = first.codec
@@ -61,7 +67,8 @@ def baselines(
         for suffix, codec in forms.items():
             count = fitting(problem, codec, first.nbytes())
             rows[one + suffix] = [
-                (seed, _draw(problem, one, suffix, count, codec, seed)) for seed in drawn
+                (seed, _draw(problem, one, suffix, count, codec, seed))
+                for seed in (drawn + further if one == "random" else drawn)
             ]
     if start:
         rows["start"] = list(start)

@@ -19,18 +19,21 @@ class RunRows(NamedTuple):
         rows: baselines, ``start`` where it was kept, and the method's own row, last.
         name: of the method's row. replicate: the run's seed.
         seen: networks that took part in condensing.
-        records_file: where the run keeps its records.
+        records_file: where the run keeps its records; None for a set in memory.
     """
 
     rows: dict[str, list[tuple[int, SyntheticSet]]]
     name: str
     replicate: int
     seen: tuple[str, ...]
-    records_file: Path
+    records_file: Path | None = None
 
 
 def rows_of(
-    directory: str | Path, problem: Problem, which: Sequence[str] = tuple(BASELINES)
+    directory: str | Path,
+    problem: Problem,
+    which: Sequence[str] = tuple(BASELINES),
+    draws: int = 1,
 ) -> RunRows:
     """Rows of a run directory; a baseline is drawn with the run's seed, so that all rows pair.
 
@@ -39,15 +42,35 @@ def rows_of(
 
     Args:
         directory: that ``condense`` made. problem: its data. which: names of ``BASELINES``.
+        draws: of the random rows; further ones belong to no run, so they enter means but no pairs.
 
     Raises:
         UsageError: there is no set, or it cannot be compared (see ``baselines``).
     """
     path = Path(directory)
-    synthetic = load(path)
-    settings = synthetic.about.get("settings", {})
-    name, replicate = str(synthetic.about.get("method", "set")), int(settings.get("seed", 0))
-    start = [(replicate, load(path / "start"))] if (path / "start").is_dir() else []
-    rows = baselines(problem, [(replicate, synthetic)], name=name, start=start, which=which)
-    seen = tuple(str(peer) for peer in synthetic.about.get("peers", ()))
-    return RunRows(rows, list(rows)[-1], replicate, seen, path / "records.jsonl")
+    start = load(path / "start") if (path / "start").is_dir() else None
+    made = rows_beside(load(path), problem, which, draws, start)
+    return made._replace(records_file=path / "records.jsonl")
+
+
+def rows_beside(
+    synthetic: SyntheticSet,
+    problem: Problem,
+    which: Sequence[str] = tuple(BASELINES),
+    draws: int = 1,
+    start: SyntheticSet | None = None,
+) -> RunRows:
+    """A set with its baselines, and with its step-0 set where that is known. See ``rows_of``."""
+    about = synthetic.about
+    replicate = int(about.get("settings", {}).get("seed", 0))
+    name = str(about.get("method", "set"))
+    rows = baselines(
+        problem,
+        [(replicate, synthetic)],
+        name=name,
+        start=[] if start is None else [(replicate, start)],
+        which=which,
+        draws=draws,
+    )
+    seen = tuple(str(peer) for peer in about.get("peers", ()))
+    return RunRows(rows, list(rows)[-1], replicate, seen)

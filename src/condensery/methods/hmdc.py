@@ -20,7 +20,7 @@ or not the terms are balanced; tiles are decoded row by row and pixels are what 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -226,7 +226,7 @@ class HMDC(Method):
         observed = torch.zeros_like(state.balance.sums)
         for label in context.world.share(problem.labels):
             told[label] = self._pull(state, problem, label, context, observed)
-        state.balance.sums += context.world.sum(observed)
+        state.balance.observe(context.world.sum(observed))
         state.synthetic.gather(context.world.sum)
         state.synthetic.descend(state.optimiser, normalise=self.normalise_gradient)
         losses = state.cohort.learn(
@@ -293,10 +293,11 @@ class HMDC(Method):
         terms = single_terms(losses, leaves)
         largest = [max(float(g.abs().max()) for g in term.gradient.values()) for term in terms]
         observed[label] = torch.tensor(largest, dtype=observed.dtype)
-        weights = self._weights(state, label, observed[label])
+        weights = self._weights(state, label, largest)
         for weight, term in zip(weights, terms, strict=True):
             state.synthetic.pull(label, {n: weight * g for n, g in term.gradient.items()})
-        return {"terms": values, "weights": weights, "largest": largest}
+        balanced = [weight * one for weight, one in zip(weights, largest, strict=True)]
+        return {"terms": values, "weights": weights, "largest": largest, "balanced": balanced}
 
     def losses(
         self,
@@ -378,13 +379,13 @@ class HMDC(Method):
             found.extend(split_by_peer(gradients, state.cohort.peers))
         return found
 
-    def _weights(self, state: HMDCState, label: int, fresh: Tensor | None = None) -> list[float]:
+    def _weights(
+        self, state: HMDCState, label: int, fresh: list[float] | None = None
+    ) -> list[float]:
         """One weight per term: the balance, with the maxima that were sampled in this very step."""
         if not self.balance:
             return [1.0] * state.balance.sums.shape[1]
-        sums = state.balance.sums[label]
-        sums = sums if fresh is None else sums + fresh
-        return (sums.min() / sums).tolist()
+        return state.balance.weights(label, fresh)
 
     def _batches(
         self, problem: Problem, context: Context, name: str, step: int, samples: int
@@ -474,11 +475,16 @@ def split_by_peer(gradients: tuple[Tensor | None, ...], peers: list[Peer]) -> li
 
 
 def summary(told: Mapping[int, Mapping[str, list[float]]]) -> dict[str, Any]:
-    """Means over the classes of what they told, and the largest gradient over the classes."""
+    """Means over the classes of what they told; of gradients the largest over the classes."""
     told_values: dict[str, Any] = {}
-    for name in ("terms", "weights", "largest"):
+    reductions: dict[str, Callable[..., Any]] = {
+        "terms": np.mean,
+        "weights": np.mean,
+        "largest": np.max,
+        "balanced": np.max,
+    }
+    for name, reduce in reductions.items():
         rows = [one[name] for one in told.values() if name in one]
         if rows:
-            reduce = np.max if name == "largest" else np.mean
             told_values[name] = reduce(np.array(rows), axis=0).tolist()
     return told_values

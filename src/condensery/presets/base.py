@@ -33,4 +33,4 @@ def selection(method: str, problem: Problem, factor: int) -> Plan | None:
         raise UsageError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
     if METHODS[method].default_steps:
         return None
-    return Plan(METHODS[method](), steps=0)
+    return Plan(METHODS[method](factor=factor), steps=0)  # type: ignore[call-arg]

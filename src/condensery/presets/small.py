@@ -47,7 +47,7 @@ def small(method: str, problem: Problem, per_class: int) -> Plan:
         return chosen
     settings = HMDC(
         peers=(PeerSpec("convnet_mini", lr=1e-2, momentum=0.9), VIT),
-        lr=2e-2,
+        lr=5e-2,
         real_batch=16,
         candidates=256,
         restart_every=50,
@@ -56,7 +56,7 @@ def small(method: str, problem: Problem, per_class: int) -> Plan:
         align_samples=64,
         operations=("flip", "color", "crop", "scale", "rotate"),
     )
-    return Plan(settings, steps=250)
+    return Plan(settings, steps=240)
 
 
 def smoke(method: str, problem: Problem, per_class: int) -> Plan:
