@@ -1,7 +1,8 @@
-"""What a preset gives."""
+"""What a preset is, and what it gives."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from condensery.data.problem import Problem
@@ -23,14 +24,35 @@ class Plan:
     minutes: float | None = None
 
 
-def selection(method: str, problem: Problem, factor: int) -> Plan | None:
-    """The plan of a method that only selects, packed like the methods it stands beside; else None.
+@dataclass(frozen=True)
+class Preset:
+    """Settings under one name, for each method that it knows.
 
-    Raises:
-        UsageError: the method is not known.
+    Attributes:
+        about: one line: whose settings, for which machine.
+        methods: what gives a plan for (problem, samples per class), by the name of the method.
+            Its docstring says source, hardware, time and what to expect.
+        factor: tiles per side of a stored sample, for the methods that only select: they stand
+            beside the others at the same packing.
     """
-    if method not in METHODS:
-        raise UsageError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
-    if METHODS[method].default_steps:
-        return None
-    return Plan(METHODS[method](factor=factor), steps=0)  # type: ignore[call-arg]
+
+    about: str
+    methods: Mapping[str, Callable[[Problem, int], Plan]]
+    factor: int = 2
+
+    def __call__(self, method: str, problem: Problem, per_class: int) -> Plan:
+        """The method with these settings.
+
+        Raises:
+            UsageError: the method is not known, or not to this preset.
+        """
+        if method not in METHODS:
+            raise UsageError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
+        if method in self.methods:
+            return self.methods[method](problem, per_class)
+        if METHODS[method].default_steps:
+            raise UsageError(
+                f"this preset has no settings for {method}; it knows {', '.join(self.methods)} "
+                f"and the selections: leave --preset away, or take another"
+            )
+        return Plan(METHODS[method](factor=self.factor), steps=0)  # type: ignore[call-arg]
