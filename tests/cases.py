@@ -1,0 +1,101 @@
+"""One row per method: whatever stands in this table has to pass all conformance tests.
+
+A new method adds one line to ``CASES`` with an instance that runs in a fraction of a second on the
+tiny data below. A new modality adds one line to ``PROBLEMS`` and a field to ``Case``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from condensery.data.problem import Problem, Split
+from condensery.methods import HMDC, KMeans, Mean, Method, Random
+from condensery.modality import Image
+from condensery.models.backbone import PeerSpec
+
+PEERS = (PeerSpec("mlp"), PeerSpec("convnet2_w8"))
+
+
+@dataclass(frozen=True)
+class Case:
+    """How a method is put to the test.
+
+    Attributes:
+        image: a small instance for 8 x 8 images of three classes with eight or more samples.
+        audio, text: the same for the other modalities that the method claims.
+        moves: False for a selection, whose set stays as it was chosen.
+        draws: False when the set is the same for every seed.
+        per_class: stored samples per class.
+        workers_differ: largest difference of stored values between one worker and two; 0: none.
+    """
+
+    image: Method | None = None
+    audio: Method | None = None
+    text: Method | None = None
+    moves: bool = True
+    draws: bool = True
+    per_class: int = 1
+    workers_differ: float = 0.0
+
+    def method(self, kind: str) -> Method:
+        """The instance for a modality."""
+        found: Method | None = getattr(self, kind)
+        assert found is not None, f"this row has no instance for {kind}"
+        return found
+
+
+# Two steps of each interval, one restart between them: four steps meet all that a step can do.
+HMDC_SETTINGS = {
+    "peers": PEERS,
+    "start_from": "random",
+    "real_batch": 4,
+    "interval": 2,
+    "restart_every": 3,
+    "train_samples": 8,
+    "train_batch": 4,
+    "align_samples": 8,
+}
+
+CASES: dict[str, Case] = {
+    "hmdc": Case(HMDC(**HMDC_SETTINGS)),
+    "random": Case(Random(), moves=False),
+    "kmeans": Case(KMeans(), moves=False, draws=False),
+    "mean": Case(Mean(), moves=False, draws=False),
+}
+
+
+def images(
+    channels: int = 1, counts: Sequence[int] = (12, 12, 12), side: int = 8, seed: int = 0
+) -> Problem:
+    """Images with a bright band at the top, the middle or the bottom: easy to tell apart.
+
+    Args:
+        channels: 1 or 3. counts: training samples per class (at most side / 2 classes).
+        side: height and width. seed: of the noise.
+    """
+    generator = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    generator.shuffle(labels)
+    samples = generator.integers(0, 60, (len(labels), channels, side, side), dtype=np.uint8)
+    for label in range(len(counts)):
+        samples[labels == label, :, 2 * label : 2 * label + 2] += 180
+    samples.setflags(write=False)  # what belongs to the problem is nobody's to change
+    labels.setflags(write=False)
+    pixels = samples / 255
+    mean, std = pixels.mean((0, 2, 3)).tolist(), pixels.std((0, 2, 3)).tolist()
+    modality = Image((channels, side, side), tuple(mean), tuple(std))
+    split = Split(samples, labels)
+    names = tuple(f"band {label}" for label in range(len(counts)))
+    return Problem("bands", modality, names, split, Split(samples[:0], labels[:0]), split)
+
+
+PROBLEMS: dict[str, dict[str, Callable[[], Problem]]] = {
+    "image": {
+        "grey": lambda: images(1),
+        "colour": lambda: images(3),
+        "unequal": lambda: images(1, (8, 17, 11)),
+    },
+}
