@@ -35,10 +35,49 @@ class Peer:
     backbone: Backbone
     optimiser: torch.optim.Optimizer
 
+    @classmethod
+    def build(
+        cls,
+        spec: PeerSpec,
+        problem: Problem,
+        generator: torch.Generator,
+        device: torch.device,
+        modules: Mapping[str, Any],
+    ) -> Peer:
+        """A fresh network in training mode, without dropout, and an optimiser that holds it.
+
+        Raises:
+            UsageError: a name that is not known.
+        """
+        backbone = build(spec, problem.modality, problem.classes, generator, modules).to(device)
+        backbone.train()
+        still_dropout(backbone)
+        return cls(spec, backbone, make_optimiser(spec, backbone.parameters()))
+
     @property
     def parameters(self) -> list[Tensor]:
         """Parameters that learn, in the module's order."""
         return [p for p in self.backbone.parameters() if p.requires_grad]
+
+    def learn(self, batch: Batch) -> tuple[float, int]:
+        """One step of cross-entropy: its mean, and how many samples were right before the step."""
+        logits = self.backbone.read(batch, taps=False).logits
+        loss = cross_entropy(logits, batch.y)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward(inputs=self.parameters)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        target = batch.y if batch.y.ndim == 1 else batch.y.argmax(1)
+        return float(loss.detach()), int((logits.argmax(1) == target).sum())
+
+    def tensors(self) -> dict[str, Any]:
+        """Weights, buffers and the optimiser's state, for a checkpoint."""
+        return {"network": self.backbone.state_dict(), "optimiser": self.optimiser.state_dict()}
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Take over what ``tensors`` gave, in place."""
+        self.backbone.load_state_dict(saved["network"])
+        self.optimiser.load_state_dict(saved["optimiser"])
 
 
 class Cohort:
@@ -63,14 +102,12 @@ class Cohort:
         """
         if not specs:
             raise ValueError("at least one peer is needed to judge the synthetic set")
-        peers = []
-        for index, spec in enumerate(specs):
-            generator = streams("build", index)
-            backbone = build(spec, problem.modality, problem.classes, generator, modules).to(device)
-            backbone.train()
-            still_dropout(backbone)
-            peers.append(Peer(spec, backbone, make_optimiser(spec, backbone.parameters())))
-        return cls(peers)
+        return cls(
+            [
+                Peer.build(spec, problem, streams("build", index), device, modules)
+                for index, spec in enumerate(specs)
+            ]
+        )
 
     def __len__(self) -> int:
         return len(self.peers)
@@ -124,16 +161,12 @@ class Cohort:
 
     def tensors(self) -> list[dict[str, Any]]:
         """Weights, buffers and optimiser states, for a checkpoint."""
-        return [
-            {"network": peer.backbone.state_dict(), "optimiser": peer.optimiser.state_dict()}
-            for peer in self.peers
-        ]
+        return [peer.tensors() for peer in self.peers]
 
     def load(self, saved: Sequence[Mapping[str, Any]]) -> None:
         """Take over what ``tensors`` gave, in place."""
         for peer, one in zip(self.peers, saved, strict=True):
-            peer.backbone.load_state_dict(one["network"])
-            peer.optimiser.load_state_dict(one["optimiser"])
+            peer.load(one)
 
 
 def still_dropout(module: nn.Module) -> None:
