@@ -70,6 +70,57 @@ def distance(
     return torch.stack([reduce((b - a).square()) for a, b in pairs]).sum()
 
 
+def row_cosine(real: Gradients, synthetic: Gradients, epsilon: float = 1e-6) -> Tensor:
+    """One minus the cosine of each row of each parameter tensor, summed over all, a scalar.
+
+    DC (Zhao et al., ICLR 2021, section 3): a row is what leads to one output, that is a slice along
+    the first dimension. Tensors of one dimension (biases, gains) contribute nothing, and so do
+    those without a gradient on either side. A row that has vanished on one side costs 1.
+
+    Args:
+        epsilon: added to the product of the norms.
+
+    Raises:
+        ValueError: no tensor of two dimensions or more has a gradient on both sides.
+    """
+    pairs = rows(real, synthetic)
+    if not pairs:
+        raise ValueError("no weight matrix or kernel has a gradient on both sides: nothing matches")
+    return torch.stack([(1 - cosine(a, b, epsilon)).sum() for a, b in pairs]).sum()
+
+
+def flat_cosine(real: Gradients, synthetic: Gradients, epsilon: float = 1e-6) -> Tensor:
+    """One minus the cosine of all gradients as one long vector (an ablation of DC), a scalar."""
+    pairs = [
+        (a, b) for a, b in zip(real, synthetic, strict=True) if a is not None and b is not None
+    ]
+    a, b = (torch.cat([one[side].flatten() for one in pairs]) for side in (0, 1))
+    return 1 - cosine(a[None], b[None], epsilon).sum()
+
+
+def vanished(real: Gradients, synthetic: Gradients, epsilon: float = 1e-6) -> float:
+    """The part of the rows of ``row_cosine`` whose norms' product is below ``epsilon``.
+
+    Such rows cost about 1 whatever their direction: many of them, and the distance says little.
+    """
+    products = [a.norm(dim=1) * b.norm(dim=1) for a, b in rows(real, synthetic)]
+    return float((torch.cat(products) < epsilon).float().mean())
+
+
+def rows(real: Gradients, synthetic: Gradients) -> list[tuple[Tensor, Tensor]]:
+    """Pairs of ``(rows, width)``: gradients of tensors of two or more dimensions on both sides."""
+    return [
+        (a.flatten(1), b.flatten(1))
+        for a, b in zip(real, synthetic, strict=True)
+        if a is not None and b is not None and a.ndim > 1
+    ]
+
+
+def cosine(a: Tensor, b: Tensor, epsilon: float) -> Tensor:
+    """Cosines of the rows of two ``(rows, width)``, ``epsilon`` added to the norms' product."""
+    return (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1) + epsilon)
+
+
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """Mean cross-entropy with hard ``(n,)`` or soft ``(n, classes)`` targets."""
     return F.cross_entropy(logits, target)
