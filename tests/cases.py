@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from condensery.data.problem import Problem, Split
-from condensery.methods import HMDC, KMeans, Mean, Method, Random
+from condensery.methods import CAFE, HMDC, IDM, KMeans, Mean, Method, Random
 from condensery.modality import Image
 from condensery.models.backbone import PeerSpec
 
@@ -59,7 +59,30 @@ HMDC_SETTINGS = {
     "align_samples": 8,
 }
 
+# A push, an eviction and a change of accuracies; a network that is settled and one that is capped.
+IDM_SETTINGS = {
+    "peer": PeerSpec("convnet2_w8", momentum=0.9),
+    "real_batch": 4,
+    "first": 2,
+    "capacity": 3,
+    "push_every": 2,
+    "learn_steps": 1,
+    "train_batch": 8,
+    "forget_every": 3,
+}
+CAFE_SETTINGS = {
+    "peer": PeerSpec("convnet2_w8"),
+    "real_batch": 4,
+    "query": 12,
+    "window": 2,
+    "most_updates": 2,
+    "most_epochs": 2,
+    "operations": ("flip", "color", "crop"),
+}
+
 CASES: dict[str, Case] = {
+    "cafe": Case(CAFE(**CAFE_SETTINGS)),
+    "idm": Case(IDM(**IDM_SETTINGS)),
     "hmdc": Case(HMDC(**HMDC_SETTINGS)),
     "random": Case(Random(), moves=False),
     "kmeans": Case(KMeans(), moves=False, draws=False),

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from condensery.artefact import save as save
     from condensery.core.synthetic import SyntheticSet as SyntheticSet
     from condensery.data import load_problem as load_problem
+    from condensery.methods import CAFE as CAFE
     from condensery.methods import HMDC as HMDC
+    from condensery.methods import IDM as IDM
     from condensery.methods import KMeans as KMeans
     from condensery.methods import Mean as Mean
     from condensery.methods import Random as Random
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "CAFE": "condensery.methods",
     "HMDC": "condensery.methods",
+    "IDM": "condensery.methods",
     "KMeans": "condensery.methods",
     "Mean": "condensery.methods",
     "PeerSpec": "condensery.models",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from condensery.methods.base import Context, Info, Method, State
+from condensery.methods.cafe import CAFE
 from condensery.methods.hmdc import HMDC
+from condensery.methods.idm import IDM
 from condensery.methods.selection import KMeans, Mean, Random
 
 METHODS: dict[str, type[Method]] = {
     "hmdc": HMDC,
+    "cafe": CAFE,
+    "idm": IDM,
     "random": Random,
     "kmeans": KMeans,
     "mean": Mean,
@@ -23,7 +27,9 @@ def name_of(method: Method) -> str:
 
 
 __all__ = [
+    "CAFE",
     "HMDC",
+    "IDM",
     "METHODS",
     "Context",
     "Info",

@@ -8,15 +8,29 @@ presets.
 
 from __future__ import annotations
 
-from condensery.presets import hmdc
+from condensery.presets import cafe, hmdc, idm
 from condensery.presets.base import Plan, Preset
 
 PRESETS: dict[str, Preset] = {
     "demo": Preset("the demo: tiny images, about a minute on 2 cores", {"hmdc": hmdc.demo}, 1),
-    "small": Preset("images of about 32 x 32 on 2 cores, minutes", {"hmdc": hmdc.small}),
-    "paper": Preset("the papers' settings, for a GPU and hours", {"hmdc": hmdc.paper}),
+    "small": Preset(
+        "images of about 32 x 32 on 2 cores, minutes",
+        {"hmdc": hmdc.small, "cafe": cafe.small, "idm": idm.small},
+    ),
+    "paper": Preset(
+        "the papers' settings, for a GPU and hours",
+        {"hmdc": hmdc.paper, "cafe": cafe.paper, "idm": idm.paper},
+    ),
     "released": Preset("HMDC's released code with its behaviours", {"hmdc": hmdc.released}),
-    "smoke": Preset("two steps with tiny networks, seconds", {"hmdc": hmdc.smoke}, 1),
+    "hmdc-authors": Preset(
+        "the others' methods as HMDC's authors re-implemented them",
+        {"cafe": cafe.hmdc_authors, "idm": idm.hmdc_authors},
+    ),
+    "smoke": Preset(
+        "two steps with tiny networks, seconds",
+        {"hmdc": hmdc.smoke, "cafe": cafe.smoke, "idm": idm.smoke},
+        1,
+    ),
 }
 
 __all__ = ["PRESETS", "Plan", "Preset"]
