@@ -224,7 +224,7 @@ def test_a_run_can_begin_from_another_runs_set(name: str, kind: str, tmp_path: P
 def test_the_networks_that_judge_are_named_and_real(name: str, kind: str) -> None:
     used = CASES[name].method(kind).peers_used()
     assert all(entry(one) for one in used)
-    assert bool(used) == CASES[name].moves
+    assert used or not CASES[name].moves, "a selection may ask no network, an optimisation does"
 
 
 def plain(value: Any) -> Any:

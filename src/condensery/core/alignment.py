@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from condensery.errors import UsageError
 from condensery.streams import borrow
 from condensery.types import Tap
 
@@ -98,7 +99,7 @@ class Alignment(nn.Module):
             raise ValueError("an agreement needs at least two networks")
         empty = [index for index, one in enumerate(taps) if not one]
         if empty:
-            raise ValueError(
+            raise UsageError(
                 f"network {empty[0]} has no taps to align: choose one that has, or align=False"
             )
         self.pairs = list(itertools.combinations(range(len(taps)), 2))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from condensery.core.alignment import Alignment
 from condensery.core.matching import cross_entropy
 from condensery.data.problem import Problem
+from condensery.errors import UsageError
 from condensery.models import build
 from condensery.models.backbone import Backbone, PeerSpec
 from condensery.streams import Streams
@@ -98,10 +99,10 @@ class Cohort:
         """Build each network under its own stream and its optimiser over its live parameters.
 
         Raises:
-            ValueError: no peer at all, or a name that is not known.
+            UsageError: no peer at all, or a name that is not known.
         """
         if not specs:
-            raise ValueError("at least one peer is needed to judge the synthetic set")
+            raise UsageError("at least one peer is needed to judge the synthetic set")
         return cls(
             [
                 Peer.build(spec, problem, streams("build", index), device, modules)

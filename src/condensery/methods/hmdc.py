@@ -20,6 +20,7 @@ or not the terms are balanced; tiles are decoded row by row and pixels are what 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -113,9 +114,11 @@ class HMDC(Method):
         choose: real samples by ``kmeans`` of the peer whose turn it is, or at ``random``.
         restart_every: steps between restarts of peers, alignment and balance.
         keep_head: a restart leaves the peers' heads as they are (released code).
-        train_samples: real samples that the peers learn from per step (the step that reaches it
+        train_samples: real samples that the peers learn from per step (the batch that reaches it
             completes it); 0: peers stay as they were drawn. train_batch: samples in a batch.
-        align_samples: real samples that the alignment learns from per step.
+        align_samples: real samples that the alignment learns from per step, likewise.
+        overrun: one batch more than those numbers ask for, as in the authors' code, which counts
+            before it learns: 17 batches of 128 for 2000 samples.
         alignment_optimiser, alignment_lr: of the affine maps and the layer matrix.
         fold: how the deeper peer's taps are folded: ``average`` or ``distribute`` (released code).
         metric: gradient distance: squares ``sum`` over a tensor, or their ``mean``.
@@ -155,6 +158,7 @@ class HMDC(Method):
     train_samples: int = 2000
     train_batch: int = 128
     align_samples: int = 2000
+    overrun: bool = True
     alignment_optimiser: Literal["sgd", "adam"] = "sgd"
     alignment_lr: float = 1e-1
     fold: Literal["average", "distribute"] = "average"
@@ -169,6 +173,17 @@ class HMDC(Method):
     through_first: bool = False
     normalised_storage: bool = False
     epsilon: float = 1e-6
+
+    def __post_init__(self) -> None:
+        positive = ("factor", "lr", "real_batch", "synthetic_batch", "interval", "restart_every",
+                    "train_batch", "alignment_lr", "epsilon")  # fmt: skip
+        for name in positive:
+            if getattr(self, name) <= 0:
+                raise UsageError(f"hmdc: {name} must be positive, got {getattr(self, name)}")
+        if self.candidates is not None and self.candidates < 1:
+            raise UsageError(f"hmdc: candidates counts samples, from 1; got {self.candidates}")
+        if not 0 <= self.mixup <= 1:
+            raise UsageError(f"hmdc: mixup is a probability between 0 and 1, got {self.mixup}")
 
     def peers_used(self) -> tuple[str, ...]:
         """Names of the peers."""
@@ -197,7 +212,6 @@ class HMDC(Method):
 
     def init(self, problem: Problem, start: SyntheticSet, context: Context) -> HMDCState:
         """Peers, alignment and balance around a copy of the start."""
-        self._check()
         synthetic = start.clone().to(context.device)
         cohort = Cohort.build(self.peers, problem, context.streams, context.device, context.modules)
         alignment = self._alignment(cohort, problem, context) if self._aligned else None
@@ -220,7 +234,7 @@ class HMDC(Method):
         step, streams = state.step, context.streams
         if step % self.restart_every == 0:
             self._restart(state, streams)
-        if step % self.interval == 0:
+        if self._samples(step):
             self._choose(state, problem, context)
         told: dict[int, dict[str, list[float]]] = {}
         observed = torch.zeros_like(state.balance.sums)
@@ -233,6 +247,7 @@ class HMDC(Method):
             self._batches(problem, context, "learn", step, self.train_samples), state.alignment
         )
         told_alignment = self._align(state, problem, context)
+        refuse_nonsense(losses, [peer.spec.name for peer in state.cohort], step)
         state.step += 1
         return Info(summary(told) | {"learning": losses, "alignment": told_alignment})
 
@@ -286,7 +301,7 @@ class HMDC(Method):
                     f"{state.step}: lower lr, or the learning rate of the peers"
                 )
         values = [float(loss.detach()) for loss in losses]
-        if state.step % self.interval:
+        if not self._samples(state.step):
             weights = self._weights(state, label)
             state.synthetic.pull(label, weighted_terms(losses, leaves, weights).gradient)
             return {"terms": values, "weights": weights}
@@ -392,9 +407,10 @@ class HMDC(Method):
     ) -> Iterator[Batch]:
         """Augmented real batches until the step that reaches ``samples``, or the data ends."""
         order = torch.randperm(len(problem.train), generator=context.streams(name, step))
+        end = samples + self.train_batch if self.overrun and samples else samples
         augmentation = self._augmentation(problem, learning=True)
         for index, start in enumerate(range(0, len(order), self.train_batch)):
-            if start >= samples:
+            if start >= end:
                 return
             batch = problem.batch(order[start : start + self.train_batch], device=context.device)
             streams = context.streams
@@ -417,11 +433,9 @@ class HMDC(Method):
     def _aligned(self) -> bool:
         return self.align and len(self.peers) > 1
 
-    def _check(self) -> None:
-        if self.lr <= 0 or self.real_batch < 1 or self.interval < 1 or self.restart_every < 1:
-            raise UsageError("hmdc: lr, real_batch, interval and restart_every must be positive")
-        if not 0 <= self.mixup <= 1:
-            raise UsageError(f"hmdc: mixup is a probability between 0 and 1, got {self.mixup}")
+    def _samples(self, step: int) -> bool:
+        """Whether real samples are chosen and the balance is sampled: after each restart too."""
+        return step % self.restart_every % self.interval == 0
 
     def _augmentation(self, problem: Problem, learning: bool = False) -> Augmentation:
         augmentation = ImageAugmentation(
@@ -472,6 +486,19 @@ def split_by_peer(gradients: tuple[Tensor | None, ...], peers: list[Peer]) -> li
         parts.append(gradients[start:end])
         start = end
     return parts
+
+
+def refuse_nonsense(losses: list[float], names: list[str], step: int) -> None:
+    """Stop before what cannot be used is kept.
+
+    Raises:
+        RunError: the loss that a peer learns by is not finite; says which.
+    """
+    for name, loss in zip(names, losses, strict=True):
+        if not math.isfinite(loss):
+            raise RunError(
+                f"peer {name}: the loss it learns by is not finite at step {step}: lower its lr"
+            )
 
 
 def summary(told: Mapping[int, Mapping[str, list[float]]]) -> dict[str, Any]:

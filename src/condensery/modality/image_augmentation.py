@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from condensery.modality.base import Augmentation
+from condensery.errors import UsageError
+from condensery.modality.base import Augmentation, Modality
 from condensery.types import Batch
 
 OPERATIONS = ("flip", "color", "crop", "scale", "rotate", "cutout")
@@ -81,7 +82,7 @@ class ImageAugmentation(Augmentation):
     def __post_init__(self) -> None:
         unknown = [name for name in self.operations if name not in OPERATIONS]
         if unknown:
-            raise ValueError(f"unknown operation {unknown[0]!r}; known: {', '.join(OPERATIONS)}")
+            raise UsageError(f"unknown operation {unknown[0]!r}; known: {', '.join(OPERATIONS)}")
 
     def without(self, *names: str) -> ImageAugmentation:
         """The same without some operations (``cutout`` beside CutMix, ``flip`` for digits)."""
@@ -89,6 +90,10 @@ class ImageAugmentation(Augmentation):
 
         left = tuple(name for name in self.operations if name not in names)
         return dataclasses.replace(self, operations=left)
+
+    def fitted(self, modality: Modality) -> ImageAugmentation:
+        """The same without ``flip`` where a mirrored image is of another class (digits)."""
+        return self if getattr(modality, "mirror", True) else self.without("flip")
 
     def draw(self, generator: torch.Generator, count: int, shared: bool = False) -> ImageDraw:
         """See ``Augmentation.draw``. The choice of operations is one for the whole call."""

@@ -33,6 +33,7 @@ def demo(problem: Problem, per_class: int) -> Plan:
         train_samples=128,
         train_batch=64,
         align_samples=64,
+        overrun=False,
         operations=("color", "crop", "scale", "rotate"),
     )
     return Plan(settings, steps=120)
@@ -54,6 +55,7 @@ def small(problem: Problem, per_class: int) -> Plan:
         train_samples=128,
         train_batch=64,
         align_samples=64,
+        overrun=False,
         operations=("flip", "color", "crop", "scale", "rotate"),
     )
     return Plan(settings, steps=240)
@@ -70,6 +72,7 @@ def smoke(problem: Problem, per_class: int) -> Plan:
         train_samples=8,
         train_batch=8,
         align_samples=8,
+        overrun=False,
     )
     return Plan(settings, steps=2)
 
