@@ -12,7 +12,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from condensery.data.problem import Problem, Split
-from condensery.methods import CAFE, HMDC, IDM, KMeans, Mean, Method, Random
+from condensery.methods import (
+    CAFE,
+    DC,
+    DM,
+    DSA,
+    HMDC,
+    IDM,
+    Herding,
+    KMeans,
+    Mean,
+    Method,
+    Mosaic,
+    Random,
+)
 from condensery.modality import Image
 from condensery.models.backbone import PeerSpec
 
@@ -80,13 +93,22 @@ CAFE_SETTINGS = {
     "operations": ("flip", "color", "crop"),
 }
 
+# Two updates of each network, which learns between them; then a fresh one.
+DC_SETTINGS = {"peers": PEERS, "real_batch": 4, "outer": 2, "inner": 2, "train_batch": 2}
+TEACHER = PeerSpec("convnet2_w8", momentum=0.9)
+
 CASES: dict[str, Case] = {
     "cafe": Case(CAFE(**CAFE_SETTINGS)),
     "idm": Case(IDM(**IDM_SETTINGS)),
     "hmdc": Case(HMDC(**HMDC_SETTINGS)),
+    "dc": Case(DC(**DC_SETTINGS)),
+    "dsa": Case(DSA(**DC_SETTINGS)),
+    "dm": Case(DM(peers=PEERS, factor=2, real_batch=4)),
     "random": Case(Random(), moves=False),
     "kmeans": Case(KMeans(), moves=False, draws=False),
     "mean": Case(Mean(), moves=False, draws=False),
+    "herding": Case(Herding(network=TEACHER, updates=4), moves=False),
+    "mosaic": Case(Mosaic(network=TEACHER, updates=4, pool=8), moves=False),
 }
 
 

@@ -25,10 +25,15 @@ if TYPE_CHECKING:
     from condensery.core.synthetic import SyntheticSet as SyntheticSet
     from condensery.data import load_problem as load_problem
     from condensery.methods import CAFE as CAFE
+    from condensery.methods import DC as DC
+    from condensery.methods import DM as DM
+    from condensery.methods import DSA as DSA
     from condensery.methods import HMDC as HMDC
     from condensery.methods import IDM as IDM
+    from condensery.methods import Herding as Herding
     from condensery.methods import KMeans as KMeans
     from condensery.methods import Mean as Mean
+    from condensery.methods import Mosaic as Mosaic
     from condensery.methods import Random as Random
     from condensery.models import PeerSpec as PeerSpec
     from condensery.report import report as report
@@ -37,10 +42,15 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "CAFE": "condensery.methods",
+    "DC": "condensery.methods",
+    "DM": "condensery.methods",
+    "DSA": "condensery.methods",
     "HMDC": "condensery.methods",
+    "Herding": "condensery.methods",
     "IDM": "condensery.methods",
     "KMeans": "condensery.methods",
     "Mean": "condensery.methods",
+    "Mosaic": "condensery.methods",
     "PeerSpec": "condensery.models",
     "Random": "condensery.methods",
     "SyntheticSet": "condensery.core.synthetic",

@@ -57,8 +57,15 @@ def perhaps_mixed(
     return augmentation.mix(streams("mix"), batch, classes)
 
 
+def batch_norms(network: nn.Module) -> list[_BatchNorm]:
+    """The layers of a network that see a batch as a whole."""
+    return [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
+
+
 @contextlib.contextmanager
-def steady(network: nn.Module, reference: Callable[[], Batch]) -> Iterator[None]:
+def steady(
+    network: nn.Module, reference: Callable[[], Batch], momentum: float = 1.0
+) -> Iterator[None]:
     """Inside, batch norms use the statistics of one mixed real batch, and nothing of them changes.
 
     In training mode a batch norm would subtract the mean of each class's own batch, which is the
@@ -68,8 +75,9 @@ def steady(network: nn.Module, reference: Callable[[], Batch]) -> Iterator[None]
     Args:
         network: takes data-normalised samples.
         reference: real samples of many classes; asked for only where there is a batch norm.
+        momentum: share of that batch in the statistics; what remains is what they were before.
     """
-    norms = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
+    norms = batch_norms(network)
     if not norms:
         yield
         return
@@ -78,16 +86,16 @@ def steady(network: nn.Module, reference: Callable[[], Batch]) -> Iterator[None]
     try:
         for layer in norms:
             layer.train()
-            layer.momentum = 1.0
+            layer.momentum = momentum
         with torch.no_grad():
             network(reference().x)
         for layer in norms:
             layer.eval()
         yield
     finally:
-        for layer, (training, momentum) in zip(norms, before, strict=True):
+        for layer, (training, own) in zip(norms, before, strict=True):
             layer.train(training)
-            layer.momentum = momentum
+            layer.momentum = own
         with torch.no_grad():
             for name, buffer in network.named_buffers():
                 buffer.copy_(buffers[name])

@@ -1,4 +1,4 @@
-"""Which real samples speak for their class: those nearest to k-means centres."""
+"""Which real samples speak for their class: drawn, nearest to k-means centres, or herded."""
 
 from __future__ import annotations
 
@@ -45,6 +45,13 @@ def candidates(positions: np.ndarray, most: int | None, generator: torch.Generat
     return positions[torch.randperm(len(positions), generator=generator)[:most].numpy()]
 
 
+def drawn(
+    problem: Problem, label: int, count: int, generator: torch.Generator, device: torch.device
+) -> Batch:
+    """``min(count, samples)`` training samples of a class, uniform and none twice; unaugmented."""
+    return problem.batch(candidates(problem.of(label), count, generator), device=device)
+
+
 def seeds(features: Tensor, count: int, generator: torch.Generator, power: int = 2) -> Tensor:
     """k-means++ starting centres, ``(count, features)``.
 
@@ -52,12 +59,14 @@ def seeds(features: Tensor, count: int, generator: torch.Generator, power: int =
     to the nearest centre so far (Arthur & Vassilvitskii 2007); ``power=1``: to the distance itself
     (the authors' released code). Where all samples coincide with a centre the draw is uniform.
     """
-    squares = features.square().sum(1)
+    # Norms minus products round badly far from the origin, so everything moves to the middle.
+    middled = features - features.mean(0)
+    squares = middled.square().sum(1)
     chosen = [int(torch.randint(len(features), (), generator=generator))]
     nearest = torch.full((len(features),), float("inf"))
     for _ in range(count - 1):
-        centre = features[chosen[-1]]
-        gap = squares - 2 * (features @ centre) + centre.square().sum()
+        centre = middled[chosen[-1]]
+        gap = squares - 2 * (middled @ centre) + centre.square().sum()
         nearest = torch.minimum(nearest, gap.clamp(min=0))
         odds = nearest if power == 2 else nearest.sqrt()
         odds = odds if float(odds.sum()) > 0 else torch.ones_like(odds)
@@ -94,8 +103,11 @@ def _threads() -> Any:
 def nearest(features: Tensor, centres: Tensor, distinct: bool = False) -> list[int]:
     """For each centre its nearest sample (ties: the lowest index); ``distinct``: not taken yet.
 
-    Distances are norms minus products: nothing of size samples x centres x width is made.
+    Distances are norms minus products (about the samples' mean, where they round least): nothing
+    of size samples x centres x width is made.
     """
+    middle = features.mean(0)
+    features, centres = features - middle, centres - middle
     gaps = features.square().sum(1)[None] - 2 * centres @ features.T
     if not distinct:
         return gaps.argmin(1).tolist()
@@ -126,3 +138,30 @@ def representatives(
         return list(range(len(features)))
     centres, _ = cluster(features, count, generator, seeding)
     return nearest(features, centres, distinct)
+
+
+def herd(features: Tensor, count: int) -> list[int]:
+    """Indices of ``count`` samples whose running mean stays as near as can be to the mean of all.
+
+    Herding (Welling, ICML 2009) in its greedy form for means (Rebuffi et al., iCaRL, CVPR 2017,
+    algorithm 4), no sample twice: the k-th is the one that brings the mean of the first k nearest
+    to the mean. A smaller selection is therefore the beginning of a larger one. Ties go to the
+    lowest index.
+
+    Args:
+        features: ``(samples, width)``; sums are taken in double precision.
+        count: how many, at most ``samples``.
+    """
+    centred = features.double() - features.double().mean(0)
+    squares = centred.square().sum(1)
+    total = torch.zeros_like(centred[0])
+    chosen: list[int] = []
+    for _ in range(count):
+        # |total + f|^2 without the part that is the same for all.
+        gaps = squares + 2 * (centred @ total)
+        gaps[chosen] = float("inf")
+        # What differs by rounding alone is a tie.
+        tied = gaps <= gaps.min() + 1e-12 * (squares.max() + total.square().sum())
+        chosen.append(int(tied.nonzero()[0]))
+        total = total + centred[chosen[-1]]
+    return chosen

@@ -1,4 +1,4 @@
-"""Where a synthetic set begins: real samples, their means, or noise; plain or packed."""
+"""Where a synthetic set begins: real samples, parts or means of them, or noise; plain or packed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from condensery.core.sampling import candidates, cluster, representatives
+from condensery.core.crops import View, best_crops, cut, draw_crops
+from condensery.core.sampling import candidates, cluster, herd, representatives
 from condensery.core.synthetic import SyntheticSet
+from condensery.core.teacher import TEACHER, teacher
 from condensery.data.problem import Problem
 from condensery.errors import UsageError
-from condensery.modality import Codec
+from condensery.modality import Codec, Modality
 from condensery.streams import Streams
 
 Embed = Callable[[np.ndarray], Tensor]
@@ -69,6 +72,104 @@ def kmeans_start(
         return codec.encode(problem.samples(positions[chosen]), problem.modality)
 
     return assemble(problem, per_class, codec, one)
+
+
+def herding_start(
+    problem: Problem, per_class: int, codec: Codec, streams: Streams, embed: Embed | None = None
+) -> SyntheticSet:
+    """The real samples whose running mean follows the class mean; see ``sampling.herd``.
+
+    Args:
+        embed: as in ``kmeans_start``; None: pixels.
+    """
+    wanted = per_class * codec.multiplies
+
+    def one(label: int) -> dict[str, Tensor]:
+        positions = enough(problem, label, wanted)
+        features = embed(positions) if embed else problem.samples(positions).flatten(1)
+        chosen = positions[herd(features, wanted)]
+        return codec.encode(problem.samples(chosen), problem.modality)
+
+    return assemble(problem, per_class, codec, one)
+
+
+def mosaic_start(
+    problem: Problem,
+    per_class: int,
+    codec: Codec,
+    streams: Streams,
+    judge: nn.Module | None = None,
+    pool: int = 300,
+    crops: int = 5,
+    area: tuple[float, float] = (0.08, 1.0),
+    view: Literal["source", "decoded", "padded", "unscored"] = "source",
+    device: str | torch.device = "cpu",
+) -> SyntheticSet:
+    """Parts of real images that a network recognises best (RDED, Sun et al., CVPR 2024).
+
+    Of each image of a pool the crop with the lowest cross-entropy is kept, of these the lowest, one
+    crop an image. The r-th best becomes tile ``r // per_class`` of stored sample ``r % per_class``.
+
+    Args:
+        judge: gives logits; None: a small ConvNet is trained on the training split first.
+        pool: images of a class that are looked at, drawn at random; at most all.
+        crops: tried of each image. area: their smallest and largest share of it.
+        view: what the judge sees: a crop at full size (``source``), as it comes out of the codec
+            (``decoded``), as a small tile on the mean colour (``padded``, as published); or nothing
+            (``unscored``): random crops of random images.
+        device: where the judge is.
+
+    Raises:
+        UsageError: not images, or a pool that is smaller than what is wanted of a class.
+    """
+    wanted = per_class * codec.multiplies
+    if problem.modality.kind != "image":
+        raise UsageError(
+            f"mosaics are made of images; {problem.name} holds {problem.modality.kind}"
+        )
+    if pool < wanted:
+        raise UsageError(f"a pool of {pool} images gives no {wanted} crops of different images: "
+                         f"raise pool, or lower --per-class or the packing factor")  # fmt: skip
+    if not (0 < area[0] <= area[1] <= 1 and crops >= 1):
+        raise UsageError(f"crops count from 1 and their area lies in (0, 1]; got {crops}, {area}")
+    if judge is None and view != "unscored":
+        judge = teacher(TEACHER, problem, streams.child("teacher"), torch.device(device))
+    size = (problem.modality.shape[1], problem.modality.shape[2])
+
+    def one(label: int) -> dict[str, Tensor]:
+        drawn = candidates(enough(problem, label, wanted), pool, streams("start pool", label))
+        each = 1 if view == "unscored" else crops
+        found = draw_crops(len(drawn) * each, size, area, streams("start crops", label))
+        order = list(range(len(drawn)))
+        images = problem.samples(drawn, device=device)
+        if judge is not None and view != "unscored":
+            seen = mosaic_view(view, codec, problem.modality)
+            found, losses = best_crops(images, found, label, judge, seen)
+            order = losses.argsort(stable=True).tolist()
+        best = torch.stack([cut(images[place], found[place]) for place in order[:wanted]])
+        return codec.encode(best.cpu(), problem.modality)
+
+    return assemble(problem, per_class, codec, one)
+
+
+def mosaic_view(name: str, codec: Codec, modality: Modality) -> View:
+    """What a judge of mosaics is shown of crops ``(n, channels, height, width)``."""
+
+    def decoded(x: Tensor) -> Tensor:
+        # Each sample fills a stored one by itself: its parts are all the same.
+        stored = codec.encode(x.repeat(codec.multiplies, 1, 1, 1), modality)
+        return codec.decode(codec.quantise(stored, modality), modality)[: len(x)]
+
+    def padded(x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        factor = round(codec.multiplies**0.5)
+        rows, columns = height // factor, width // factor
+        x = F.interpolate(x, [rows, columns], mode="bilinear", antialias=True)
+        left, top = (width - columns) // 2, (height - rows) // 2
+        return F.pad(x, (left, width - columns - left, top, height - rows - top))
+
+    views: dict[str, View] = {"source": lambda x: x, "decoded": decoded, "padded": padded}
+    return views[name]
 
 
 def mean_start(problem: Problem, per_class: int, codec: Codec, streams: Streams) -> SyntheticSet:
@@ -138,4 +239,6 @@ STARTS: dict[str, Callable[..., SyntheticSet]] = {
     "kmeans": kmeans_start,
     "mean": mean_start,
     "noise": noise_start,
+    "herding": herding_start,
+    "mosaic": mosaic_start,
 }

@@ -74,6 +74,12 @@ class SyntheticSet:
         place = self.where(label)
         return {name: leaf[place] for name, leaf in self.stored.items()}
 
+    def leaves(self, label: int) -> dict[str, Tensor]:
+        """A copy of a class's stored samples that takes a gradient, for a loss to be made of."""
+        return {
+            name: part.detach().clone().requires_grad_() for name, part in self.of(label).items()
+        }
+
     def decode(self) -> Batch:
         """All samples, data-normalised, decoded class by class, with hard labels; no gradient."""
         with torch.no_grad():

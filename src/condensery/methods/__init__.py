@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from condensery.methods.base import Context, Info, Method, State
 from condensery.methods.cafe import CAFE
+from condensery.methods.dc import DC, DSA
+from condensery.methods.dm import DM
+from condensery.methods.herding import Herding
 from condensery.methods.hmdc import HMDC
 from condensery.methods.idm import IDM
+from condensery.methods.mosaic import Mosaic
 from condensery.methods.selection import KMeans, Mean, Random
 
 METHODS: dict[str, type[Method]] = {
     "hmdc": HMDC,
     "cafe": CAFE,
+    "dc": DC,
+    "dsa": DSA,
+    "dm": DM,
     "idm": IDM,
     "random": Random,
     "kmeans": KMeans,
     "mean": Mean,
+    "herding": Herding,
+    "mosaic": Mosaic,
 }
 
 
@@ -28,14 +37,19 @@ def name_of(method: Method) -> str:
 
 __all__ = [
     "CAFE",
+    "DC",
+    "DM",
+    "DSA",
     "HMDC",
     "IDM",
     "METHODS",
     "Context",
+    "Herding",
     "Info",
     "KMeans",
     "Mean",
     "Method",
+    "Mosaic",
     "Random",
     "State",
     "name_of",

@@ -10,8 +10,10 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import nn
 
+from condensery.core.cohort import Cohort
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
+from condensery.errors import RunError
 from condensery.modality import Codec
 from condensery.streams import Streams
 from condensery.world import World
@@ -53,6 +55,29 @@ class State:
         """
         self.step = int(saved["step"])
         fill(self.synthetic.stored, saved["stored"])
+
+
+@dataclass
+class PeersState(State):
+    """A set that an optimiser moves and peers judge.
+
+    Attributes:
+        cohort: the peers. optimiser: holds the leaves of the set.
+    """
+
+    cohort: Cohort = None  # type: ignore[assignment]
+    optimiser: torch.optim.Optimizer = None  # type: ignore[assignment]
+
+    def tensors(self) -> dict[str, Any]:
+        """Everything that a resume needs."""
+        own = {"cohort": self.cohort.tensors(), "optimiser": self.optimiser.state_dict()}
+        return super().tensors() | own
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Take over what ``tensors`` gave, in place."""
+        super().load(saved)
+        self.cohort.load(saved["cohort"])
+        self.optimiser.load_state_dict(saved["optimiser"])
 
 
 @dataclass(frozen=True)
@@ -102,6 +127,18 @@ class Method(ABC):
     def peers_used(self) -> tuple[str, ...]:
         """Names of the networks that judge the set; records mark them as seen."""
         return ()
+
+
+def finite(loss: torch.Tensor, state: State, label_name: str) -> torch.Tensor:
+    """The loss itself.
+
+    Raises:
+        RunError: it is not a finite number; names class and step.
+    """
+    if not bool(loss.isfinite()):
+        raise RunError(f"the loss of class {label_name!r} is not finite at step {state.step}: "
+                       f"lower lr, or the learning rate of the peers")  # fmt: skip
+    return loss
 
 
 @torch.no_grad()

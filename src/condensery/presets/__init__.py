@@ -8,27 +8,58 @@ presets.
 
 from __future__ import annotations
 
-from condensery.presets import cafe, hmdc, idm
+from condensery.presets import cafe, dc, dm, herding, hmdc, idm, mosaic
 from condensery.presets.base import Plan, Preset
 
 PRESETS: dict[str, Preset] = {
     "demo": Preset("the demo: tiny images, about a minute on 2 cores", {"hmdc": hmdc.demo}, 1),
     "small": Preset(
         "images of about 32 x 32 on 2 cores, minutes",
-        {"hmdc": hmdc.small, "cafe": cafe.small, "idm": idm.small},
+        {
+            "hmdc": hmdc.small,
+            "cafe": cafe.small,
+            "idm": idm.small,
+            "dc": dc.small,
+            "dsa": dc.small_dsa,
+            "dm": dm.small,
+        },
     ),
     "paper": Preset(
         "the papers' settings, for a GPU and hours",
-        {"hmdc": hmdc.paper, "cafe": cafe.paper, "idm": idm.paper},
+        {
+            "hmdc": hmdc.paper,
+            "cafe": cafe.paper,
+            "idm": idm.paper,
+            "dc": dc.paper,
+            "dsa": dc.paper_dsa,
+            "dm": dm.paper,
+        },
     ),
-    "released": Preset("HMDC's released code with its behaviours", {"hmdc": hmdc.released}),
+    "released": Preset(
+        "released codes with their behaviours",
+        {
+            "hmdc": hmdc.released,
+            "dc": dc.released,
+            "dsa": dc.released_dsa,
+            "dm": dm.released,
+        },
+    ),
     "hmdc-authors": Preset(
         "the others' methods as HMDC's authors re-implemented them",
         {"cafe": cafe.hmdc_authors, "idm": idm.hmdc_authors},
     ),
     "smoke": Preset(
         "two steps with tiny networks, seconds",
-        {"hmdc": hmdc.smoke, "cafe": cafe.smoke, "idm": idm.smoke},
+        {
+            "hmdc": hmdc.smoke,
+            "cafe": cafe.smoke,
+            "idm": idm.smoke,
+            "dc": dc.smoke,
+            "dsa": dc.smoke_dsa,
+            "dm": dm.smoke,
+            "herding": herding.smoke,
+            "mosaic": mosaic.smoke,
+        },
         1,
     ),
 }

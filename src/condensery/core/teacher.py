@@ -1,0 +1,66 @@
+"""A network that knows the real data, to choose samples by: trained here, or come with weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+from torch import nn
+
+from condensery.core.cohort import Peer
+from condensery.core.features import altered_each
+from condensery.data.problem import Problem
+from condensery.modality import ImageAugmentation
+from condensery.models import build
+from condensery.models.backbone import Backbone, PeerSpec
+from condensery.streams import Streams, borrow
+from condensery.types import Batch
+
+TEACHER = PeerSpec("convnet_mini", lr=1e-2, momentum=0.9, weight_decay=5e-4)
+
+
+def teacher(
+    spec: PeerSpec,
+    problem: Problem,
+    streams: Streams,
+    device: torch.device,
+    modules: Mapping[str, Callable[[], nn.Module]] | None = None,
+    updates: int = 1000,
+    keep_head: bool = True,
+) -> Backbone:
+    """A network in evaluation mode that was trained on the training split, or had been before.
+
+    Args:
+        spec: from scratch it is trained here; with weights it is taken as it comes.
+        streams: of its weights, its batches and their augmentation.
+        updates: optimiser steps of training; 0 leaves a network from scratch untrained.
+        keep_head: whether weights must bring a head for these classes; False where only features
+            are read.
+
+    Raises:
+        UsageError: an unknown name, or weights without a fitting head.
+    """
+    modules = modules or {}
+    if spec.weights is not None:
+        kept = build(spec, problem.modality, problem.classes, streams("build"), modules, keep_head)
+        return kept.to(device).eval()
+    peer = Peer.build(spec, problem, streams("build"), device, modules)
+    with borrow(streams("globals")):
+        for batch in real_batches(problem, streams, updates, device):
+            peer.learn(batch)
+    return peer.backbone.eval()
+
+
+def real_batches(
+    problem: Problem, streams: Streams, updates: int, device: torch.device, size: int = 128
+) -> Iterator[Batch]:
+    """Shuffled training samples, epoch after epoch, shifted and flipped: ``updates`` batches."""
+    augmentation = ImageAugmentation(("flip", "crop")).fitted(problem.modality)
+    done, epoch = 0, 0
+    while done < updates:
+        order = torch.randperm(len(problem.train), generator=streams("order", epoch))
+        for positions in order.split(size)[: updates - done]:
+            batch = problem.batch(positions, device=device)
+            yield altered_each(augmentation, streams("augment", done), batch)
+            done += 1
+        epoch += 1

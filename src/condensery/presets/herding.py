@@ -1,0 +1,13 @@
+"""Herding's settings where they are not its defaults."""
+
+from __future__ import annotations
+
+from condensery.data.problem import Problem
+from condensery.methods.herding import Herding
+from condensery.models.backbone import PeerSpec
+from condensery.presets.base import Plan
+
+
+def smoke(problem: Problem, per_class: int) -> Plan:
+    """Features of a tiny network after two updates, seconds."""
+    return Plan(Herding(network=PeerSpec("convnet2_w8"), updates=2), steps=0)
