@@ -14,7 +14,7 @@ from condensery.core.synthetic import SyntheticSet
 from condensery.data import DATA, Problem, SplitName, load_problem
 from condensery.engine import Budget, Run, RunDirectory, execute
 from condensery.errors import UsageError
-from condensery.evaluate import BASELINES, Recipe, RunRows, grid, rows_beside, rows_of
+from condensery.evaluate import USUAL, Recipe, RunRows, grid, rows_beside, rows_of
 from condensery.evaluate.grid import OnRecord
 from condensery.methods import METHODS, Method, name_of
 from condensery.methods.base import Info
@@ -101,7 +101,7 @@ def evaluate(
     split: SplitName = "test",
     epochs: int | None = None,
     updates: int | None = None,
-    rows: Sequence[str] = tuple(BASELINES),
+    rows: Sequence[str] = USUAL,
     draws: int = 1,
     modules: Mapping[str, Callable[[], nn.Module]] | None = None,
     device: str | None = None,

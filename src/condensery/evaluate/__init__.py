@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from condensery.evaluate.baselines import BASELINES, baselines
+from condensery.evaluate.baselines import BASELINES, USUAL, baselines
 from condensery.evaluate.grid import evaluate, name_of
 from condensery.evaluate.recipes import RECIPES, Override, Recipe, Schedule, recipe_from, shorten
 from condensery.evaluate.runs import RunRows, rows_beside, rows_of
@@ -10,6 +10,7 @@ from condensery.evaluate.train import TestSamples, accuracy, train_network
 
 __all__ = [
     "BASELINES",
+    "USUAL",
     "RECIPES",
     "Override",
     "Recipe",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from condensery.core.starts import kmeans_start, mean_start, random_start
+from condensery.core.starts import herding_start, kmeans_start, mean_start, random_start
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.errors import UsageError
@@ -13,7 +13,13 @@ from condensery.modality import Codec, Pixels
 from condensery.streams import Streams
 
 Sets = Sequence[tuple[int, SyntheticSet]]
-BASELINES = {"random": random_start, "kmeans": kmeans_start, "mean": mean_start}
+BASELINES = {
+    "random": random_start,
+    "kmeans": kmeans_start,
+    "mean": mean_start,
+    "herding": herding_start,
+}
+USUAL = ("random", "kmeans", "mean")
 FURTHER = 1_000_000  # replicates of further random draws, so that they meet no run's seed
 PLAIN: dict[str, Codec] = {"image": Pixels()}
 
@@ -24,24 +30,26 @@ def baselines(
     *,
     name: str,
     start: Sets = (),
-    which: Sequence[str] = tuple(BASELINES),
+    which: Sequence[str] = USUAL,
     replicates: Sequence[int] | None = None,
     draws: int = 1,
 ) -> dict[str, list[tuple[int, SyntheticSet]]]:
     """The rows of a comparison, the condensed set last.
 
     ``random``, ``kmeans`` (real samples nearest to k-means centres) and ``mean`` (class means; the
-    centres themselves), each plain and, where the set's codec packs several samples into one, as
-    ``random packed`` ... by the same codec. Then ``start`` (the step-0 sets) and ``name``. A
-    baseline has as many samples per class as fit into the bytes of the condensed set (samples after
-    quantising, and labels), but never more than a class has.
+    centres themselves), and on request ``herding`` (real samples whose mean of pixels follows that
+    of their class; by features of a network: the method ``herding``), each plain and, where the
+    set's codec packs several samples into one, as ``random packed`` ... by the same codec. Then
+    ``start`` (the step-0 sets) and ``name``. A baseline has as many samples per class as fit into
+    the bytes of the condensed set (samples after quantising, and labels), but never more than a
+    class has.
 
     Args:
         problem: the real samples.
         sets: condensed sets with their replicates (condensation seeds), all of the same size.
         name: of their row: the method.
         start: their step-0 sets, with the same replicates.
-        which: names of ``BASELINES``.
+        which: names of ``BASELINES``; ``USUAL`` unless said otherwise.
         replicates: seeds of the baselines' draws; None: those of ``sets``, so that all rows pair.
         draws: of the random rows for each replicate; the further ones count from ``FURTHER`` on.
 

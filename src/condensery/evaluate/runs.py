@@ -9,7 +9,7 @@ from typing import NamedTuple
 from condensery.artefact import load
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
-from condensery.evaluate.baselines import BASELINES, baselines
+from condensery.evaluate.baselines import USUAL, baselines
 
 
 class RunRows(NamedTuple):
@@ -32,7 +32,7 @@ class RunRows(NamedTuple):
 def rows_of(
     directory: str | Path,
     problem: Problem,
-    which: Sequence[str] = tuple(BASELINES),
+    which: Sequence[str] = USUAL,
     draws: int = 1,
 ) -> RunRows:
     """Rows of a run directory; a baseline is drawn with the run's seed, so that all rows pair.
@@ -56,7 +56,7 @@ def rows_of(
 def rows_beside(
     synthetic: SyntheticSet,
     problem: Problem,
-    which: Sequence[str] = tuple(BASELINES),
+    which: Sequence[str] = USUAL,
     draws: int = 1,
     start: SyntheticSet | None = None,
 ) -> RunRows:

@@ -41,6 +41,8 @@ LOOKS = {
     "cafe": Look("CAFE", "#3f9150", "**", "^"),
     "dm": Look("DM", "#1f9288", "O", "<"),
     "dc": Look("DC", "#2f86b8", "OO", ">"),
+    "dsa": Look("DSA", "#4d6fc4", "OOO", "1"),
+    "mosaic": Look("mosaic", "#8a5a9e", "-.", "2"),
     "start": Look("step 0", "#9067d6", "..", "P"),
     "random": Look("Random", "#7b8794", "//", "X"),
     "random packed": Look("packed Random", "#7b8794", "////", "x"),
@@ -48,6 +50,8 @@ LOOKS = {
     "kmeans packed": Look("packed k-means", "#2e86ab", "\\\\\\\\", "H"),
     "mean": Look("class means", "#b57a14", "--", "d"),
     "mean packed": Look("packed class means", "#b57a14", "----", "p"),
+    "herding": Look("herding", "#4f8a6d", "+", "3"),
+    "herding packed": Look("packed herding", "#4f8a6d", "+++", "4"),
     "full": Look("full data", "#4f9a4a", "||", "*"),
 }
 OTHERS = ("#c2548f", "#5b7fd1", "#2f9277", "#b0683c", "#8c6fc0", "#7d8a2a")
@@ -63,6 +67,8 @@ BASELINES = (
     "kmeans packed",
     "mean",
     "mean packed",
+    "herding",
+    "herding packed",
     "full",
 )
 
