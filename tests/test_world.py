@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from core.made import problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import together
 
 from condensery.methods import HMDC
 from condensery.methods.base import Context
 from condensery.models.backbone import PeerSpec
 from condensery.streams import Streams
 from condensery.world import Solo, World
+from core.made import problem
+from worlds import together
 
 
 def test_one_worker_alone_does_everything_and_sums_nothing() -> None:

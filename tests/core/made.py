@@ -39,7 +39,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
-    return torch.randn(*shape, generator=generator(seed), dtype=dtype)
+    return torch.randn(shape, generator=generator(seed), dtype=dtype)
 
 
 def cohort(

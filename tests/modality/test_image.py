@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from core.made import problem
 from PIL import Image as Picture
 
 from condensery.modality import Image
+from core.made import problem
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from core.made import generator, normal, problem
 from torch import Tensor
 
-from condensery.methods import HMDC
 from condensery.modality import ImageAugmentation
 from condensery.modality.image_augmentation import (
     GEOMETRIC,
@@ -23,6 +21,7 @@ from condensery.modality.image_augmentation import (
     shift,
 )
 from condensery.types import Batch
+from core.made import generator, normal, problem
 
 
 def record(*applied: str, rows: int = 1, **values: Any) -> ImageDraw:
@@ -125,15 +124,12 @@ def test_no_operation_alters_nothing() -> None:
     assert torch.equal(augmentation.apply(augmentation.draw(generator(), 2), x), x)
 
 
-@pytest.mark.parametrize("mirror", [True, False])
-@pytest.mark.parametrize("learning", [True, False])
-def test_flip_is_used_only_where_a_mirrored_image_keeps_its_class(
-    mirror: bool, learning: bool
-) -> None:
-    used = HMDC()._augmentation(problem(mirror=mirror), learning)
-    assert isinstance(used, ImageAugmentation)
-    assert ("flip" in used.operations) == mirror
-    assert ("cutout" in used.operations) != learning, "no cutout beside CutMix"
+def test_flip_is_left_out_where_a_mirrored_image_is_of_another_class() -> None:
+    digits, animals = problem(mirror=False).modality, problem(mirror=True).modality
+    assert ImageAugmentation().fitted(digits) == ImageAugmentation(OPERATIONS[1:])
+    assert ImageAugmentation().fitted(animals) == ImageAugmentation()
+    left = ImageAugmentation(brightness=0.3).without("cutout", "flip")
+    assert left == ImageAugmentation(("color", "crop", "scale", "rotate"), brightness=0.3)
 
 
 def test_a_wrong_operation_or_a_record_of_other_samples_is_refused() -> None:
