@@ -171,10 +171,21 @@ class Cohort:
 
 
 def still_dropout(module: nn.Module) -> None:
-    """Switch dropout layers off: real and synthetic samples must meet the same network."""
+    """Switch dropout off: real and synthetic samples must meet the same network.
+
+    Of layers, of attention and of recurrent networks; and of whole residual branches (stochastic
+    depth), of timm's networks and of torchvision's.
+    """
+    from timm.layers import DropPath
+    from torchvision.ops import StochasticDepth
+
     for layer in module.modules():
-        if isinstance(layer, nn.modules.dropout._DropoutNd):
+        if isinstance(layer, nn.modules.dropout._DropoutNd | StochasticDepth):
             layer.p = 0.0
+        elif isinstance(layer, nn.MultiheadAttention | nn.RNNBase):
+            layer.dropout = 0.0
+        elif isinstance(layer, DropPath):
+            layer.drop_prob = 0.0
 
 
 def align(
