@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,21 @@ def newest(folder: Path, device: torch.device) -> dict[str, Any] | None:
     files = listed(folder)
     if not files:
         return None
-    try:
-        found = torch.load(files[-1], map_location=device, weights_only=True)
-    except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError):
-        found = None
-    if not isinstance(found, dict) or "state" not in found:
+    found = _read(files[-1], device)
+    if found is None:
         before = f"go on from {files[-2].name}" if len(files) > 1 else "start again"
         raise RunError(
             f"{files[-1]} is damaged or foreign: delete it to {before}, or choose another --out"
         )
     return found
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
+    """A checkpoint if it is whole, down to its last bit; None for anything else."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            whole = archive.testzip() is None  # torch writes check sums, but does not read them
+        found = torch.load(path, map_location=device, weights_only=True) if whole else None
+    except Exception:  # whatever bytes that are no checkpoint make their readers raise
+        return None
+    return found if isinstance(found, dict) and {"state", "seconds"} <= set(found) else None

@@ -41,7 +41,7 @@ class Budget:
             raise UsageError("give --steps or --minutes, not both")
         if self.steps is not None and self.steps < 0:
             raise UsageError(f"--steps counts updates, from 0; got {self.steps}")
-        if self.minutes is not None and self.minutes <= 0:
+        if self.minutes is not None and not self.minutes > 0:
             raise UsageError(f"--minutes must be positive; got {self.minutes}")
 
     def done(self, step: int, seconds: float) -> bool:
@@ -132,13 +132,13 @@ def execute(
     if run.problem.modality.kind not in run.method.modalities:
         raise UsageError(f"{run.name} does not work on {run.problem.modality.kind}; "
                          f"it works on {', '.join(run.method.modalities)}")  # fmt: skip
-    start = _start(run)
     directory = None if out is None else RunDirectory.open(out, run.config())
+    start = _start(run)
     state = run.method.init(run.problem, start, run.context())
     seconds = _resume(run, directory, state)
-    if directory is not None and not (directory.path / "start").exists():
+    if directory is not None:
+        directory.begin(run.config())
         directory.keep_start(_about(run, start, 0, 0.0))
-        directory.preview(start, 0)
     with stop_signals(), Progress(run.name, run.budget.part, quiet) as progress:
         seconds = _steps(run, state, directory, on_step, progress, seconds)
     final = _about(run, state.synthetic, state.step, seconds).to("cpu")

@@ -16,7 +16,7 @@ from condensery.errors import RunError, UsageError
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """Where a run keeps what it makes. ``open`` makes it, or finds a run to resume.
+    """Where a run keeps what it makes. ``open`` says whether it may; ``begin`` makes it.
 
     Layout: ``config.json``, ``events.jsonl``, ``checkpoints/``, ``start/``, ``synthetic/``,
     ``previews/``, ``records.jsonl``.
@@ -26,11 +26,12 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: Path, config: Mapping[str, Any]) -> RunDirectory:
-        """A new run, or the one that is there if its settings are equal.
+        """A place for a new run, or the run that is there if its settings are equal.
+
+        Nothing is written: what cannot be is said before anything is changed.
 
         Args:
-            path: the directory. config: ``settings`` (must be equal to resume), ``budget`` (may
-                grow), ``source`` (where the data are) and ``circumstances`` (recorded).
+            path: the directory. config: see ``begin``.
 
         Raises:
             UsageError: the directory holds something else, or a run of other settings.
@@ -42,7 +43,6 @@ class RunDirectory:
         if not run.config_file.exists():
             if path.exists() and any(path.iterdir()):
                 raise UsageError(f"{path} is not empty and holds no run: choose another --out")
-            write_json(run.config_file, config)
             return run
         found = run.config()
         differing = differences(found.get("settings", {}), config["settings"])
@@ -50,8 +50,18 @@ class RunDirectory:
             name, there, here = differing[0]
             raise UsageError(f"{path} holds another run ({name}: {there!r} there, {here!r} here): "
                              f"choose another --out, or use its settings to resume it")  # fmt: skip
-        write_json(run.config_file, found | {one: config.get(one) for one in ("budget", "source")})
         return run
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        """Write down what this run is; of one that is resumed only what may change.
+
+        Args:
+            config: ``settings`` (must be equal to resume), ``budget`` (may grow), ``source`` (where
+                the data are) and ``circumstances`` (of the first session).
+        """
+        if self.config_file.exists():
+            config = self.config() | {one: config.get(one) for one in ("budget", "source")}
+        write_json(self.config_file, config)
 
     @property
     def config_file(self) -> Path:
@@ -88,8 +98,10 @@ class RunDirectory:
         return found if isinstance(found, dict) else {}
 
     def keep_start(self, synthetic: SyntheticSet) -> None:
-        """Save the step-0 set: what the optimisation adds must always be visible."""
-        save(synthetic, self.path / "start")
+        """Save the step-0 set, once: what the optimisation adds must always be visible."""
+        if not (self.path / "start" / "card.json").exists():  # the last thing that is written
+            save(synthetic, self.path / "start")
+            self.preview(synthetic, 0)
 
     def keep(self, synthetic: SyntheticSet, step: int) -> None:
         """Save the set as it is now and a preview of it."""
