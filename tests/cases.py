@@ -16,8 +16,10 @@ from condensery.methods import (
     CAFE,
     DC,
     DM,
+    DREAM,
     DSA,
     HMDC,
+    IDC,
     IDM,
     Herding,
     KMeans,
@@ -93,6 +95,19 @@ CAFE_SETTINGS = {
     "operations": ("flip", "color", "crop"),
 }
 
+# A restart, a network that was trained before and early epochs, and samples chosen anew.
+IDC_SETTINGS = {
+    "peer": PeerSpec("convnet2_w8", momentum=0.9),
+    "lr": 1.0,
+    "real_batch": 4,
+    "restart_every": 3,
+    "train_samples": 8,
+    "train_batch": 8,
+    "pretrained": 2,
+    "pretrained_epochs": 1,
+    "early_epochs": 1,
+}
+
 # Two updates of each network, which learns between them; then a fresh one.
 DC_SETTINGS = {"peers": PEERS, "real_batch": 4, "outer": 2, "inner": 2, "train_batch": 2}
 TEACHER = PeerSpec("convnet2_w8", momentum=0.9)
@@ -100,6 +115,8 @@ TEACHER = PeerSpec("convnet2_w8", momentum=0.9)
 CASES: dict[str, Case] = {
     "cafe": Case(CAFE(**CAFE_SETTINGS)),
     "idm": Case(IDM(**IDM_SETTINGS)),
+    "idc": Case(IDC(**IDC_SETTINGS)),
+    "dream": Case(DREAM(**IDC_SETTINGS, interval=2)),
     "hmdc": Case(HMDC(**HMDC_SETTINGS)),
     "dc": Case(DC(**DC_SETTINGS)),
     "dsa": Case(DSA(**DC_SETTINGS)),

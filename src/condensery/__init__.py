@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from condensery.methods import CAFE as CAFE
     from condensery.methods import DC as DC
     from condensery.methods import DM as DM
+    from condensery.methods import DREAM as DREAM
     from condensery.methods import DSA as DSA
     from condensery.methods import HMDC as HMDC
+    from condensery.methods import IDC as IDC
     from condensery.methods import IDM as IDM
     from condensery.methods import Herding as Herding
     from condensery.methods import KMeans as KMeans
@@ -44,9 +46,11 @@ _PUBLIC = {
     "CAFE": "condensery.methods",
     "DC": "condensery.methods",
     "DM": "condensery.methods",
+    "DREAM": "condensery.methods",
     "DSA": "condensery.methods",
     "HMDC": "condensery.methods",
     "Herding": "condensery.methods",
+    "IDC": "condensery.methods",
     "IDM": "condensery.methods",
     "KMeans": "condensery.methods",
     "Mean": "condensery.methods",

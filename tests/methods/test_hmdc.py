@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cases import HMDC_SETTINGS, images
+from condensery.core import sampling
 from condensery.core.cohort import Cohort
 from condensery.core.sampling import embed, representatives
 from condensery.core.synthetic import SyntheticSet
@@ -367,7 +368,8 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, int]]:
         calls.append((backbone, len(positions)))
         return embed(backbone, problem, positions, device)
 
-    monkeypatch.setattr(hmdc, "embed", watched)
+    for room in (hmdc, sampling):  # the start, and the steps
+        monkeypatch.setattr(room, "embed", watched)
     return calls
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from condensery.errors import UsageError
+from condensery.models.backbone import Backbone
 
 Gradients = tuple[Tensor | None, ...]
 
@@ -36,6 +39,30 @@ def double_backward() -> Iterator[None]:
         yield
 
 
+def matched(backbone: Backbone, biases: bool = False, head: bool = False) -> list[Tensor]:
+    """The parameters whose gradients IDC matches (Kim et al., ICML 2022): kernels and matrices.
+
+    Args:
+        biases: those of one dimension too: biases and the norms' gains.
+        head: what decides between the classes too. It is known by its name, since a rule by the
+            number of dimensions (no matrices) would leave next to nothing of a transformer.
+
+    Raises:
+        UsageError: none is left.
+    """
+    found: list[Tensor] = [
+        parameter
+        for name, parameter in backbone.named_parameters()
+        if parameter.requires_grad
+        and (biases or parameter.ndim > 1)
+        and (head or name not in backbone.head)
+    ]
+    if not found:
+        raise UsageError("this network has no kernel or matrix besides its head: nothing to match; "
+                         "take another, or match its head")  # fmt: skip
+    return found
+
+
 def parameter_gradients(
     loss: Tensor, parameters: Sequence[Tensor], graph: bool, retain: bool = False
 ) -> Gradients:
@@ -53,21 +80,38 @@ def parameter_gradients(
 
 
 def distance(
-    real: Gradients, synthetic: Gradients, metric: Literal["sum", "mean"] = "sum"
+    real: Gradients,
+    synthetic: Gradients,
+    metric: Literal["sum", "mean", "mse", "l1", "l1_mean", "cos"] = "sum",
 ) -> Tensor:
-    """Squared distance of two lists of parameter gradients, a scalar.
+    """Distance of two lists of parameter gradients, summed over tensors, a scalar.
 
-    HMDC, section 3: squares summed over a parameter tensor (images), or averaged (``mean``; sound
-    and text in the released code), then summed over tensors. A tensor without a gradient on either
-    side is skipped.
+    ``sum`` (HMDC, section 3; ``mse`` to IDC): squares, summed over a tensor. ``mean``: their mean
+    over a tensor (HMDC's released code for sound and text). ``l1``: absolute differences, summed.
+    ``l1_mean``: their mean over each row, rows summed; a row is a slice along the first dimension.
+    ``cos``: see ``row_cosine``. A tensor without a gradient on either side is skipped.
+
+    Raises:
+        ValueError: no tensor has a gradient on both sides.
     """
-    reduce = torch.sum if metric == "sum" else torch.mean
+    if metric == "cos":
+        return row_cosine(real, synthetic)
+    reduce = REDUCTIONS[metric]
     pairs = [
         (a, b) for a, b in zip(real, synthetic, strict=True) if a is not None and b is not None
     ]
     if not pairs:
         raise ValueError("no parameter has a gradient on both sides: nothing to match")
-    return torch.stack([reduce((b - a).square()) for a, b in pairs]).sum()
+    return torch.stack([reduce(b - a) for a, b in pairs]).sum()
+
+
+REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sum": lambda gap: gap.square().sum(),
+    "mse": lambda gap: gap.square().sum(),
+    "mean": lambda gap: gap.square().mean(),
+    "l1": lambda gap: gap.abs().sum(),
+    "l1_mean": lambda gap: gap.abs().reshape(len(gap), -1).mean(1).sum(),
+}
 
 
 def row_cosine(real: Gradients, synthetic: Gradients, epsilon: float = 1e-6) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from condensery.data.problem import Problem
 from condensery.models.backbone import Backbone
+from condensery.streams import Streams
 from condensery.types import Batch
 
 
@@ -138,6 +140,44 @@ def representatives(
         return list(range(len(features)))
     centres, _ = cluster(features, count, generator, seeding)
     return nearest(features, centres, distinct)
+
+
+def spokesmen(
+    backbone: Backbone,
+    problem: Problem,
+    labels: Sequence[int],
+    count: int,
+    streams: Streams,
+    key: tuple[str | int, ...],
+    device: torch.device,
+    most: int | None = None,
+    seeding: Literal["squared", "distance"] = "squared",
+    choose: Literal["kmeans", "random"] = "kmeans",
+) -> Tensor:
+    """Real samples that speak for their class in the eyes of a network (DREAM, Liu et al., 2023).
+
+    Args:
+        labels: the classes that are asked for. count: of each; all of a smaller class.
+        streams, key: of this one choice; draws are keyed by class too.
+        most: cluster at most this many samples of a class, drawn at random; None: all.
+        seeding: see ``seeds``. choose: ``random`` asks no network.
+
+    Returns:
+        Positions of training samples ``(classes, count)``: -1 where a class has no more samples,
+        0 in the rows of classes that were not asked for, so that workers can add theirs.
+    """
+    found = torch.zeros(problem.classes, count, dtype=torch.long)
+    for label in labels:
+        positions = candidates(problem.of(label), most, streams("candidates", *key, label))
+        generator = streams(*key, label)
+        if choose == "random":
+            picked = torch.randperm(len(positions), generator=generator)[:count].tolist()
+        else:
+            features = embed(backbone, problem, positions, device)
+            picked = representatives(features, count, generator, seeding=seeding)
+        found[label] = -1
+        found[label, : len(picked)] = torch.from_numpy(positions[picked])
+    return found
 
 
 def herd(features: Tensor, count: int) -> list[int]:

@@ -88,9 +88,9 @@ class SyntheticSet:
         return Batch(torch.cat(parts), torch.cat(labels))
 
     def as_stored(self) -> Tensor:
-        """The stored samples as they lie there, packed ones still packed: for pictures."""
+        """A copy of the stored samples as they lie there, packed ones still packed."""
         plain = self.codec.plain()
-        return plain.decode(self.stored, self.modality).detach().cpu()
+        return plain.decode(self.stored, self.modality).detach().cpu().clone()
 
     def _present(self) -> list[int]:
         return torch.unique(self.labels).tolist()
@@ -110,18 +110,20 @@ class SyntheticSet:
             leaf.grad = sum_over_workers(own)
 
     @torch.no_grad()
-    def descend(self, optimiser: torch.optim.Optimizer, normalise: bool = False) -> None:
+    def descend(
+        self, optimiser: torch.optim.Optimizer, normalise: bool = False, convert: bool = True
+    ) -> None:
         """One step against the pulled gradient, then back into range; the gradient is cleared.
-
-        The optimiser's rate is in data-normalised units whatever is stored (``Codec.units``).
 
         Args:
             optimiser: holds the leaves.
             normalise: divide the gradient by its largest entry over ``codec.gradient_dims`` first,
                 so that the largest step of each image plane is the rate.
+            convert: the optimiser's rate is in data-normalised units whatever is stored
+                (``Codec.units``); False: it is in the units of what is stored.
         """
         for name, leaf in self.stored.items():
-            units = self.codec.units(name, self.modality).to(leaf)
+            units = self.codec.units(name, self.modality).to(leaf) if convert else 1.0
             if leaf.grad is None:
                 continue
             leaf.grad *= units

@@ -6,8 +6,10 @@ from condensery.methods.base import Context, Info, Method, State
 from condensery.methods.cafe import CAFE
 from condensery.methods.dc import DC, DSA
 from condensery.methods.dm import DM
+from condensery.methods.dream import DREAM
 from condensery.methods.herding import Herding
 from condensery.methods.hmdc import HMDC
+from condensery.methods.idc import IDC
 from condensery.methods.idm import IDM
 from condensery.methods.mosaic import Mosaic
 from condensery.methods.selection import KMeans, Mean, Random
@@ -19,6 +21,8 @@ METHODS: dict[str, type[Method]] = {
     "dsa": DSA,
     "dm": DM,
     "idm": IDM,
+    "idc": IDC,
+    "dream": DREAM,
     "random": Random,
     "kmeans": KMeans,
     "mean": Mean,
@@ -39,8 +43,10 @@ __all__ = [
     "CAFE",
     "DC",
     "DM",
+    "DREAM",
     "DSA",
     "HMDC",
+    "IDC",
     "IDM",
     "METHODS",
     "Context",

@@ -41,7 +41,7 @@ from condensery.core.matching import (
     single_terms,
     weighted_terms,
 )
-from condensery.core.sampling import candidates, embed, representatives
+from condensery.core.sampling import embed, spokesmen
 from condensery.core.starts import STARTS
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
@@ -266,23 +266,18 @@ class HMDC(Method):
     def _choose(self, state: HMDCState, problem: Problem, context: Context) -> None:
         """Real samples for the next steps: k-means in the eyes of the peer whose turn it is."""
         peer = state.cohort.turn(state.step, self.interval)
-        chosen = torch.zeros_like(state.chosen)
-        for label in context.world.share(problem.labels):
-            key = ("choose", state.step, label)
-            positions = candidates(
-                problem.of(label), self.candidates, context.streams("candidates", *key)
-            )
-            if self.choose == "random":
-                order = torch.randperm(len(positions), generator=context.streams(*key))
-                picked = order[: self.real_batch].tolist()
-            else:
-                features = embed(peer.backbone, problem, positions, context.device)
-                picked = representatives(
-                    features, self.real_batch, context.streams(*key), seeding=self.seeding
-                )
-            found = torch.full_like(chosen[label], -1)
-            found[: len(picked)] = torch.from_numpy(positions[picked])
-            chosen[label] = found
+        chosen = spokesmen(
+            peer.backbone,
+            problem,
+            context.world.share(problem.labels),
+            self.real_batch,
+            context.streams,
+            ("choose", state.step),
+            context.device,
+            self.candidates,
+            self.seeding,
+            self.choose,
+        )
         state.chosen.copy_(context.world.sum(chosen))
 
     def _pull(

@@ -8,7 +8,7 @@ presets.
 
 from __future__ import annotations
 
-from condensery.presets import cafe, dc, dm, herding, hmdc, idm, mosaic
+from condensery.presets import cafe, dc, dm, dream, herding, hmdc, idc, idm, mosaic
 from condensery.presets.base import Plan, Preset
 
 PRESETS: dict[str, Preset] = {
@@ -19,6 +19,8 @@ PRESETS: dict[str, Preset] = {
             "hmdc": hmdc.small,
             "cafe": cafe.small,
             "idm": idm.small,
+            "idc": idc.small,
+            "dream": dream.small,
             "dc": dc.small,
             "dsa": dc.small_dsa,
             "dm": dm.small,
@@ -30,6 +32,8 @@ PRESETS: dict[str, Preset] = {
             "hmdc": hmdc.paper,
             "cafe": cafe.paper,
             "idm": idm.paper,
+            "idc": idc.paper,
+            "dream": dream.paper,
             "dc": dc.paper,
             "dsa": dc.paper_dsa,
             "dm": dm.paper,
@@ -46,14 +50,22 @@ PRESETS: dict[str, Preset] = {
     ),
     "hmdc-authors": Preset(
         "the others' methods as HMDC's authors re-implemented them",
-        {"cafe": cafe.hmdc_authors, "idm": idm.hmdc_authors},
+        {
+            "cafe": cafe.hmdc_authors,
+            "idm": idm.hmdc_authors,
+            "idc": idc.hmdc_authors,
+            "dream": dream.hmdc_authors,
+        },
     ),
+    "table4": Preset("HMDC's Table 4: DREAM with a ViT", {"dream": dream.table4}),
     "smoke": Preset(
         "two steps with tiny networks, seconds",
         {
             "hmdc": hmdc.smoke,
             "cafe": cafe.smoke,
             "idm": idm.smoke,
+            "idc": idc.smoke,
+            "dream": dream.smoke,
             "dc": dc.smoke,
             "dsa": dc.smoke_dsa,
             "dm": dm.smoke,
