@@ -9,10 +9,9 @@ learned enough from the set, and when a fresh network is due.
 Differs from the paper: both loops have a cap, without which a network that has come to rest, or a
 problem of many classes, never ends; the query has about the same number of samples whatever the
 number of classes. The length of a run is counted in image updates, of which a network gets ten or
-more, and not in networks. Pixels are stored as such and clamped to their range, since what is
-exported is 8-bit. Layers are weighted, the discrimination is a sum over real samples, as in the
-authors' code. Batch norms, which the paper's networks do not have, use the statistics of mixed real
-samples while features are aligned.
+more, and not in networks. What is exported, and judged, are pixels of 8 bits. Layers are weighted
+and the discrimination is a sum over real samples, as in the authors' code. Batch norms, which the
+paper's networks do not have, use the statistics of mixed real samples while features are aligned.
 
 Differs from the authors' code (HMDC's re-implementation differs further; its behaviours are fields,
 all together in preset ``hmdc-authors``): any number of classes and size of samples; the query's
@@ -36,12 +35,12 @@ from torch import Tensor
 from condensery.core.cohort import Cohort
 from condensery.core.features import altered_alike, altered_each, perhaps_mixed, steady
 from condensery.core.matching import leaf_gradient
-from condensery.core.sampling import candidates
+from condensery.core.sampling import candidates, drawn
 from condensery.core.starts import STARTS
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.errors import RunError, UsageError
-from condensery.methods.base import Context, Info, Method, State
+from condensery.methods.base import Context, Info, Method, PeersState, State
 from condensery.modality import Codec, ImageAugmentation, Pixels
 from condensery.models.backbone import Backbone, PeerSpec
 from condensery.types import Batch, Reading
@@ -79,7 +78,7 @@ class Seen(NamedTuple):
 
 
 @dataclass
-class CAFEState(State):
+class CAFEState(PeersState):
     """What CAFE moves: the set, its optimiser, a network, its accuracies.
 
     Attributes:
@@ -87,8 +86,6 @@ class CAFEState(State):
         finished: whether a fresh network is due. sizes: features of each layer.
     """
 
-    cohort: Cohort = None  # type: ignore[assignment]
-    optimiser: torch.optim.Optimizer = None  # type: ignore[assignment]
     window: Window = None  # type: ignore[assignment]
     network: int = 0
     updates: int = 0
@@ -103,8 +100,6 @@ class CAFEState(State):
     def tensors(self) -> dict[str, Any]:
         """Everything that a resume needs."""
         return super().tensors() | {
-            "optimiser": self.optimiser.state_dict(),
-            "cohort": self.cohort.tensors(),
             "window": list(self.window.values),
             "network": self.network,
             "updates": self.updates,
@@ -114,8 +109,6 @@ class CAFEState(State):
     def load(self, saved: Mapping[str, Any]) -> None:
         """Take over what ``tensors`` gave, in place."""
         super().load(saved)
-        self.optimiser.load_state_dict(saved["optimiser"])
-        self.cohort.load(saved["cohort"])
         self.window.values = [float(value) for value in saved["window"]]
         self.network, self.updates = int(saved["network"]), int(saved["updates"])
         self.finished = bool(saved["finished"])
@@ -129,7 +122,7 @@ class CAFE(Method):
 
     Attributes:
         peer: the network.
-        start_from: the step-0 set: noise, random, kmeans or mean.
+        start_from: the step-0 set: noise, random, kmeans, mean, herding or mosaic.
         factor: tiles per side of a stored image; 1 packs nothing.
         lr: step of the synthetic set, in data-normalised units. momentum: of its SGD.
         halve_at: numbers of networks, from 0, at which ``lr`` is halved.
@@ -152,7 +145,8 @@ class CAFE(Method):
         mixup: probability of CutMix when the network learns. mixup_in_matching: within the class
             in matching (HMDC's authors).
         keep_head: a fresh network keeps its head (HMDC's authors).
-        clamp: bring pixels back to their range after each step; what is exported always is.
+        clamp: bring pixels back to their range after each step (the authors' code does not; what
+            is exported always is).
     """
 
     title: ClassVar[str] = "CAFE"
@@ -161,7 +155,7 @@ class CAFE(Method):
     default_steps: ClassVar[int] = 20_000
 
     peer: PeerSpec = PeerSpec("convnet3", lr=1e-2)
-    start_from: Literal["noise", "random", "kmeans", "mean"] = "noise"
+    start_from: Literal["noise", "random", "kmeans", "mean", "herding", "mosaic"] = "noise"
     factor: int = 1
     lr: float = 0.1
     momentum: float = 0.5
@@ -183,7 +177,7 @@ class CAFE(Method):
     mixup: float = 0.0
     mixup_in_matching: float = 0.0
     keep_head: bool = False
-    clamp: bool = True
+    clamp: bool = False
 
     def peers_used(self) -> tuple[str, ...]:
         """The network."""
@@ -267,7 +261,7 @@ class CAFE(Method):
                 seen = {label: self._see(state, problem, label, context) for label in own}
             slopes, values = self.slopes(state, problem, seen, context)
             for label in own:
-                leaves = self._leaves(state, label)
+                leaves = state.synthetic.leaves(label)
                 _, synthetic = self._pair(state, problem, label, leaves, context)
                 layers = layers_of(state.backbone.read(synthetic))
                 parts = [
@@ -279,12 +273,6 @@ class CAFE(Method):
         state.synthetic.gather(context.world.sum)
         state.synthetic.descend(state.optimiser)
         return values
-
-    def _leaves(self, state: CAFEState, label: int) -> dict[str, Tensor]:
-        return {
-            name: part.detach().clone().requires_grad_()
-            for name, part in state.synthetic.of(label).items()
-        }
 
     def _see(self, state: CAFEState, problem: Problem, label: int, context: Context) -> Seen:
         """Class means of real and synthetic samples in every layer."""
@@ -375,8 +363,7 @@ class CAFE(Method):
     ) -> tuple[Batch, Batch]:
         """Real and synthetic samples of a class, altered by one draw: the same in both passes."""
         streams = context.streams.child("match", state.step, label)
-        positions = candidates(problem.of(label), self.real_batch, streams("real"))
-        real = problem.batch(positions, device=context.device)
+        real = drawn(problem, label, self.real_batch, streams("real"), context.device)
         decoded = state.synthetic.codec.decode(leaves, problem.modality)
         synthetic = Batch(decoded, torch.full((len(decoded),), label, device=decoded.device))
         augmentation = self._augmentation(problem)
@@ -452,9 +439,7 @@ class CAFE(Method):
             raise UsageError("cafe: layer_weights needs at least one weight")
 
     def _augmentation(self, problem: Problem) -> ImageAugmentation:
-        augmentation = ImageAugmentation(self.operations, choose="one")
-        mirror = getattr(problem.modality, "mirror", True)
-        return augmentation if mirror else augmentation.without("flip")
+        return ImageAugmentation(self.operations, choose="one").fitted(problem.modality)
 
 
 def layers_of(reading: Reading) -> list[Tensor]:

@@ -5,10 +5,10 @@ Class means of features are matched in networks at all stages of training, drawn
 each stored image holds several small ones; a cross-entropy keeps the classes apart, the stronger
 the better the network is at telling them.
 
-Differs from the paper: pixels are stored as such and clamped to their range after each step, since
-what is exported is 8-bit; the weight of the cross-entropy follows the authors' code, where it grows
-with the accuracy of the network. Batch norms, which the paper's networks do not have, use the
-statistics of mixed real samples while features are matched.
+Differs from the paper: what is exported, and judged, are pixels of 8 bits; the weight of the
+cross-entropy follows the authors' code, where it grows with the accuracy of the network. Batch
+norms, which the paper's networks do not have, use the statistics of mixed real samples while
+features are matched.
 
 Differs from the authors' code (HMDC's re-implementation differs further; its behaviours are
 fields, all together in preset ``hmdc-authors``): one step for all classes replaces a step after
@@ -38,7 +38,7 @@ from condensery.core.features import (
     steady,
 )
 from condensery.core.matching import cross_entropy, weighted_terms
-from condensery.core.sampling import candidates
+from condensery.core.sampling import drawn
 from condensery.core.starts import STARTS
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
@@ -155,7 +155,7 @@ class IDM(Method):
 
     Attributes:
         peer: the network of which the queue holds many.
-        start_from: the step-0 set: random, kmeans, mean or noise.
+        start_from: the step-0 set: random, kmeans, mean, noise, herding or mosaic.
         factor: tiles per side of a stored image (partitioning); 1 packs nothing.
         lr: step of the synthetic set, in data-normalised units. momentum: of its SGD.
         sweep: ``classes``: rate and momentum as if the optimiser stepped after each class (the
@@ -175,7 +175,8 @@ class IDM(Method):
         mixup_in_matching: probability of CutMix within the class in matching.
         repeat_batch: from its second on, all batches of a step are the same (HMDC's authors).
         corners: ``align_corners`` when tiles are made and enlarged (HMDC's authors).
-        clamp: bring pixels back to their range after each step; what is exported always is.
+        clamp: bring pixels back to their range after each step (the authors' code does not; what
+            is exported always is).
     """
 
     title: ClassVar[str] = "IDM"
@@ -184,7 +185,7 @@ class IDM(Method):
     default_steps: ClassVar[int] = 20_000
 
     peer: PeerSpec = PeerSpec("convnet3", lr=1e-2, momentum=0.9, weight_decay=5e-4)
-    start_from: Literal["random", "kmeans", "mean", "noise"] = "random"
+    start_from: Literal["random", "kmeans", "mean", "noise", "herding", "mosaic"] = "random"
     factor: int = 2
     lr: float = 0.2
     momentum: float = 0.5
@@ -205,7 +206,7 @@ class IDM(Method):
     mixup_in_matching: float = 0.0
     repeat_batch: bool = False
     corners: bool = False
-    clamp: bool = True
+    clamp: bool = False
 
     def peers_used(self) -> tuple[str, ...]:
         """The network of the queue."""
@@ -271,10 +272,7 @@ class IDM(Method):
         self, state: IDMState, problem: Problem, label: int, judge: Member, context: Context
     ) -> list[float]:
         """Add one class's gradient to the set; the two terms' values on the way."""
-        leaves = {
-            name: part.detach().clone().requires_grad_()
-            for name, part in state.synthetic.of(label).items()
-        }
+        leaves = state.synthetic.leaves(label)
         real, synthetic = self._pair(state, problem, label, leaves, context)
         # The accuracy counts in percent, as in the authors' code.
         weights = (1.0, 100 * self.weight * judge.accuracy)
@@ -298,8 +296,7 @@ class IDM(Method):
     ) -> tuple[Batch, Batch]:
         """Real and synthetic samples of a class, altered by one and the same draw."""
         streams = context.streams.child("match", state.step, label)
-        positions = candidates(problem.of(label), self.real_batch, streams("real"))
-        real = problem.batch(positions, device=context.device)
+        real = drawn(problem, label, self.real_batch, streams("real"), context.device)
         decoded = state.synthetic.codec.decode(leaves, problem.modality)
         if self.synthetic_batch is not None and self.synthetic_batch < len(decoded):
             order = torch.randperm(len(decoded), generator=streams("subset"))
@@ -318,9 +315,9 @@ class IDM(Method):
         """A network learns from a few real batches, and its accuracy is counted. Mean loss."""
         augmentation, losses = self._augmentation(problem, self.learn_operations), []
         for index in range(self.learn_steps):
-            drawn = min(index, 1) if self.repeat_batch else index
-            streams = context.streams.child("learn", step, member.number, drawn)
-            batch = self._real(problem, context, "learn", step, member.number, drawn)
+            key = ("learn", step, member.number, min(index, 1) if self.repeat_batch else index)
+            streams = context.streams.child(*key)
+            batch = self._real(problem, context, *key)
             batch = altered_each(augmentation, streams("draw"), batch)
             batch = perhaps_mixed(augmentation, streams, batch, problem.classes, self.mixup)
             loss, right = member.peer.learn(batch)
@@ -346,9 +343,7 @@ class IDM(Method):
             raise UsageError("idm: learners and learn_steps count from 0; momentum lies in [0, 1)")
 
     def _augmentation(self, problem: Problem, operations: tuple[str, ...]) -> ImageAugmentation:
-        augmentation = ImageAugmentation(operations, choose="one")
-        mirror = getattr(problem.modality, "mirror", True)
-        return augmentation if mirror else augmentation.without("flip")
+        return ImageAugmentation(operations, choose="one").fitted(problem.modality)
 
 
 def terms(network: Backbone, real: Batch, synthetic: Batch) -> Sequence[Tensor]:
