@@ -32,6 +32,20 @@ def test_idc_multiplies_the_rate_by_a_fifth_at_epochs_666_and_833_of_1000():
     assert rates[833:] == pytest.approx([0.04] * 167)
 
 
+@pytest.mark.parametrize(("name", "first", "second"), [("dc", 152, 149), ("dsa", 502, 499)])
+def test_d16_dc_and_dsa_drop_the_rate_once_after_the_published_epoch(name, first, second):
+    recipe = RECIPES[name]
+    rates = [recipe.schedule.rate(epoch, recipe.epochs, 1) for epoch in range(recipe.epochs)]
+    assert rates == pytest.approx([1.0] * first + [0.1] * second)
+    assert (recipe.batch, recipe.lr, recipe.momentum, recipe.weight_decay) == (256, 0.01, 0.9, 5e-4)
+
+
+def test_dsa_alters_by_one_operation_at_a_time_and_dc_by_none():
+    altered = RECIPES["dsa"].augmentation(COLOUR)
+    assert (len(altered.operations), altered.choose) == (6, "one")
+    assert RECIPES["dc"].augmentation(COLOUR).operations == ()
+
+
 def test_a_multistep_schedule_changes_between_epochs_only_and_keeps_its_shape_when_shortened():
     schedule = Schedule("multistep", at=(2 / 3, 5 / 6), factor=0.2)
     rates = [schedule.rate(update, 24, 4) for update in range(24)]

@@ -196,6 +196,26 @@ RECIPES: dict[str, Recipe] = {
             Override("mixer_mini", optimiser="adamw", lr=1e-3, weight_decay=0.05),
         ),
     ),
+    # The authors' code rebuilds the optimiser where the rate drops; here its momentum goes on.
+    "dc": Recipe(
+        name="dc",
+        summary="301 epochs, rate x 0.1 after 152, nothing altered (DC)",
+        epochs=301,
+        batch=256,
+        schedule=Schedule("multistep", at=(152 / 301,), factor=0.1),
+        operations=(),
+        mix=0.0,
+    ),
+    "dsa": Recipe(
+        name="dsa",
+        summary="1,001 epochs, rate x 0.1 after 502, one of DSA's six operations a batch (DSA, DM)",
+        epochs=1001,
+        batch=256,
+        schedule=Schedule("multistep", at=(502 / 1001,), factor=0.1),
+        operations=("color", "crop", "cutout", "flip", "scale", "rotate"),
+        choose="one",
+        mix=0.0,
+    ),
 }
 
 
