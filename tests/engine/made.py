@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from cases import HMDC_SETTINGS, images
+from condensery.data import load_problem
 from condensery.data.problem import Problem
-from condensery.engine import Budget, Run
+from condensery.engine import Budget, Run, execute
 from condensery.methods import HMDC, Random
+from condensery.presets import PRESETS
 
 
 def hmdc_run(steps: int, problem: Problem | None = None, **changes: Any) -> Run:
@@ -40,3 +44,13 @@ def events(out: Path) -> list[dict[str, Any]]:
 
     lines = (out / "events.jsonl").read_text().splitlines()
     return [json.loads(line, parse_constant=refuse) for line in lines]
+
+
+def digits_run(out: Path, steps: int, checkpoint_seconds: float = 0.0) -> None:
+    """Condense the digits with tiny networks; a checkpoint after every step, if not told else."""
+    torch.set_num_threads(1)
+    problem = load_problem("digits")
+    method = PRESETS["smoke"]("hmdc", problem, 1).method
+    budget = Budget(steps, None)
+    run = Run("hmdc", method, problem, 1, budget, checkpoint_seconds=checkpoint_seconds)
+    execute(run, out, quiet=True)

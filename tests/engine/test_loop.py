@@ -154,6 +154,17 @@ def test_a_step_0_set_that_a_kill_left_half_written_is_written_again(tmp_path: P
     assert load(out / "start").about["steps"] == 0
 
 
+def test_what_a_kill_left_half_written_is_cleared_away(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    execute_quietly(hmdc_run(1), out)
+    left = [out / ".config.json.7.tmp", out / "checkpoints" / ".00000002.pt.7.tmp",
+            out / "synthetic" / ".synthetic.safetensors.7.tmp"]  # fmt: skip
+    for file in left:
+        file.write_bytes(b"half of")
+    execute_quietly(hmdc_run(2), out)
+    assert not any(file.exists() for file in left)
+
+
 def test_what_is_returned_is_what_lies_on_disk(tmp_path: Path) -> None:
     made = execute_quietly(hmdc_run(2, problem=images(3)), tmp_path / "run")
     there = load(tmp_path / "run")

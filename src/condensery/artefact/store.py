@@ -81,16 +81,34 @@ def load(path: str | Path) -> SyntheticSet:
         raise UsageError(
             f"{file} is of format {card.get('format')}, this reads {FORMAT}: update condensery"
         )
+    try:
+        return _assemble(card, tensors)
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"{file} is damaged, or of another version: {reason}") from None
+
+
+def _assemble(card: dict[str, Any], tensors: dict[str, torch.Tensor]) -> SyntheticSet:
+    """The set that a card describes; an error says that card and tensors do not fit."""
     modality, codec = modality_from(card["modality"]), codec_from(card["codec"])
     packed = {name.removeprefix("stored."): t for name, t in tensors.items() if name != "labels"}
-    return SyntheticSet(
+    synthetic = SyntheticSet(
         stored=codec.unpack(packed, modality),
         labels=tensors["labels"].to(torch.int64),
         modality=modality,
         codec=codec,
-        label_names=tuple(card["label_names"]),
-        about=card.get("about", {}),
+        label_names=tuple(map(str, card["label_names"])),
+        about=dict(card["about"]),
     )
+    if len(synthetic) and not 0 <= int(synthetic.labels[0]) <= int(synthetic.labels[-1]) < (
+        synthetic.classes
+    ):
+        raise ValueError(f"labels lie outside the {synthetic.classes} classes that are named")
+    first = {name: leaf[:1] for name, leaf in synthetic.stored.items()}
+    decoded = codec.decode(first, modality)
+    if isinstance(decoded, torch.Tensor) and tuple(decoded.shape[1:]) != tuple(modality.shape):
+        raise ValueError(f"samples of shape {tuple(decoded.shape[1:])}, not {modality.shape}")
+    return synthetic
 
 
 def find(path: Path) -> Path:

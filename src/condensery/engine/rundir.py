@@ -55,12 +55,17 @@ class RunDirectory:
     def begin(self, config: Mapping[str, Any]) -> None:
         """Write down what this run is; of one that is resumed only what may change.
 
+        What a kill left half written in an earlier session is removed.
+
         Args:
             config: ``settings`` (must be equal to resume), ``budget`` (may grow), ``source`` (where
                 the data are) and ``circumstances`` (of the first session).
         """
         if self.config_file.exists():
             config = self.config() | {one: config.get(one) for one in ("budget", "source")}
+        for folder in (self.path, self.checkpoints, self.path / "start", self.path / "synthetic"):
+            for left in folder.glob(".*.tmp"):
+                left.unlink(missing_ok=True)
         write_json(self.config_file, config)
 
     @property
