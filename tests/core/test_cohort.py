@@ -140,6 +140,8 @@ def test_peers_learn_while_the_alignment_stands_still_and_the_reverse(names: Any
     told = peers.learn([batch], aligning)
     assert len(told) == len(names) and same(weights(peers), before) == [False] * len(names)
     assert all(torch.equal(a, b) for a, b in zip(aligning.parameters(), maps, strict=True))
+    everything = [*aligning.parameters(), *(p for peer in peers for p in peer.parameters)]
+    assert all(parameter.grad is None for parameter in everything), "no gradient is left behind"
 
     before = weights(peers)
     moving = torch.optim.SGD(aligning.parameters(), lr=0.1)
@@ -148,8 +150,7 @@ def test_peers_learn_while_the_alignment_stands_still_and_the_reverse(names: Any
     assert not any(torch.equal(a, b) for a, b in zip(aligning.parameters(), maps, strict=True))
     with torch.no_grad():
         assert float(aligning(peers.taps(batch))) < agreement
-    everything = [*aligning.parameters(), *(p for peer in peers for p in peer.parameters)]
-    assert all(parameter.grad is None for parameter in everything), "no gradient is left behind"
+    assert all(parameter.grad is None for parameter in everything)
 
 
 def test_no_batches_teach_nothing() -> None:

@@ -111,6 +111,14 @@ def test_kmeans_asks_for_features_of_the_candidates_only() -> None:
         assert set(positions.tolist()) <= set(data.of(label).tolist())
 
 
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+def test_kmeans_takes_no_sample_twice_even_where_a_network_sees_them_as_equal() -> None:
+    data = problem((9, 8))
+    synthetic = kmeans_start(data, 6, PLAIN, Streams(0), embed=lambda at: torch.ones(len(at), 4))
+    for label in data.labels:
+        assert len(set(sources(synthetic, data, label))) == 6
+
+
 @pytest.mark.parametrize("counts", [(9, 16), (6, 6)])
 def test_one_mean_per_class_is_the_mean_that_numpy_computes(counts: tuple[int, ...]) -> None:
     data = problem(counts, shape=(3, 5, 4))
