@@ -270,3 +270,12 @@ def test_the_unnormalised_step_is_plain_gradient_descent_in_normalised_units() -
     # d loss / d normalised = d loss / d pixel * std
     expected = before[:1] - 1e-3 * pulled * data.modality.std[0]
     torch.testing.assert_close(synthetic.as_stored()[:1], expected, atol=1e-6, rtol=0)
+
+
+def test_without_converting_the_rate_is_in_the_units_of_what_is_stored() -> None:
+    synthetic = made(Pixels(1), low=0.4, high=0.6)
+    before, pulled = synthetic.stored["pixels"].clone(), gradient(synthetic, 2)["pixels"]
+    synthetic.pull(2, {"pixels": pulled})
+    synthetic.descend(optimiser(synthetic, lr=1e-3), convert=False)
+    expected = before[synthetic.where(2)] - 1e-3 * pulled
+    torch.testing.assert_close(synthetic.of(2)["pixels"], expected)
