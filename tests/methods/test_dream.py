@@ -229,3 +229,23 @@ def test_table_4_has_a_pretrained_vit_and_the_lower_rate() -> None:
     assert isinstance(method, DREAM)
     assert method.peer == PeerSpec("vit_tiny", weights="pretrained", lr=1e-3)
     assert method.lr == 5e-5 and not method.scale_lr
+
+
+def test_with_a_vit_a_rate_of_5e_2_throws_the_images_out_of_range_and_5e_5_does_not() -> None:
+    # The supplement's observation, at the size of a test: its ViT from scratch on 32 x 32 pixels.
+    problem = images(3, (8, 8))
+    given = PRESETS["table4"]("dream", problem, 1).method
+    assert isinstance(given, DREAM)
+    tiny = dataclasses.replace(
+        given, peer=PeerSpec("vit_tiny", size=32), real_batch=4, train_samples=0
+    )
+    seen = {}
+    for rate in (5e-2, 5e-5):
+        method = dataclasses.replace(tiny, lr=rate)
+        state = begun(method, problem)
+        losses = [sum(method.step(state, problem, context()).values["terms"]) for _ in range(3)]
+        seen[rate] = (float(state.synthetic.stored["pixels"].abs().max()), losses)
+    largest, losses = seen[5e-2]
+    assert largest > 100 and losses[2] > 2 * losses[0]  # in standard deviations of the data
+    largest, losses = seen[5e-5]
+    assert largest < 3 and losses[2] < losses[0]
