@@ -600,3 +600,14 @@ def test_the_behaviours_of_hmdcs_authors_run(changes: dict[str, bool]) -> None:
     for _ in range(2):
         method.step(state, problem, context())
     assert not same(before, leaves(state.synthetic))
+
+
+@pytest.mark.parametrize("name", ["idc", "dream"])
+def test_two_steps_of_preset_smoke_run(name: str) -> None:
+    problem = images(3, (8, 8, 8))
+    plan = PRESETS["smoke"](name, problem, 1)
+    method = plan.method
+    state = method.init(problem, method.start(problem, 1, context()), context())
+    for _ in range(plan.steps or 0):
+        method.step(state, problem, context())
+    assert state.step == 2
