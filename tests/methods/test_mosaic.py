@@ -14,7 +14,7 @@ from cases import images
 from condensery.core.crops import Crop, best_crops, cut, draw_crops
 from condensery.core.starts import STARTS, mosaic_start, mosaic_view
 from condensery.core.synthetic import SyntheticSet
-from condensery.core.teacher import real_batches, teacher
+from condensery.core.teacher import teacher
 from condensery.data.problem import Problem
 from condensery.errors import UsageError
 from condensery.methods import Context, Mosaic
@@ -246,15 +246,6 @@ def test_a_teacher_has_learned_and_an_untrained_one_has_not() -> None:
         assert not judge.training
         right.append(float((judge(batch.x).argmax(1) == batch.y).float().mean()))
     assert right[1] > 0.9 > right[0]
-
-
-def test_batches_of_real_samples_go_through_the_data_epoch_by_epoch() -> None:
-    problem = images(1, (12, 12, 12))
-    batches = list(real_batches(problem, Streams(0), 5, torch.device("cpu"), size=15))
-    assert [len(batch.y) for batch in batches] == [15, 15, 6, 15, 15]
-    for epoch in (batches[:3],):
-        assert torch.bincount(torch.cat([batch.y for batch in epoch])).tolist() == [12, 12, 12]
-    assert not torch.equal(batches[0].y, batches[3].y)
 
 
 def test_a_teacher_from_a_file_is_taken_as_it_is(tmp_path) -> None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
 
 from condensery.core.cohort import Peer
-from condensery.core.features import altered_each
+from condensery.core.learning import learn
 from condensery.data.problem import Problem
 from condensery.modality import ImageAugmentation
 from condensery.models import build
 from condensery.models.backbone import Backbone, PeerSpec
 from condensery.streams import Streams, borrow
-from condensery.types import Batch
 
 TEACHER = PeerSpec("convnet_mini", lr=1e-2, momentum=0.9, weight_decay=5e-4)
+SIZE = 128  # samples in a batch of its training
 
 
 def teacher(
@@ -33,7 +33,8 @@ def teacher(
     Args:
         spec: from scratch it is trained here; with weights it is taken as it comes.
         streams: of its weights, its batches and their augmentation.
-        updates: optimiser steps of training; 0 leaves a network from scratch untrained.
+        updates: optimiser steps of training, on shifted and flipped samples; 0 leaves a network
+            from scratch untrained.
         keep_head: whether weights must bring a head for these classes; False where only features
             are read.
 
@@ -45,22 +46,7 @@ def teacher(
         kept = build(spec, problem.modality, problem.classes, streams("build"), modules, keep_head)
         return kept.to(device).eval()
     peer = Peer.build(spec, problem, streams("build"), device, modules)
+    shifted = ImageAugmentation(("flip", "crop")).fitted(problem.modality)
     with borrow(streams("globals")):
-        for batch in real_batches(problem, streams, updates, device):
-            peer.learn(batch)
+        learn(peer, problem, range(updates), streams.child("learn"), shifted, 0.0, SIZE, device)
     return peer.backbone.eval()
-
-
-def real_batches(
-    problem: Problem, streams: Streams, updates: int, device: torch.device, size: int = 128
-) -> Iterator[Batch]:
-    """Shuffled training samples, epoch after epoch, shifted and flipped: ``updates`` batches."""
-    augmentation = ImageAugmentation(("flip", "crop")).fitted(problem.modality)
-    done, epoch = 0, 0
-    while done < updates:
-        order = torch.randperm(len(problem.train), generator=streams("order", epoch))
-        for positions in order.split(size)[: updates - done]:
-            batch = problem.batch(positions, device=device)
-            yield altered_each(augmentation, streams("augment", done), batch)
-            done += 1
-        epoch += 1
