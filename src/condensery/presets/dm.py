@@ -38,7 +38,7 @@ def small(problem: Problem, per_class: int) -> Plan:
     condensation seed 100. What it reaches stands in REPRODUCIBILITY.md.
     """
     settings = DM(peers=(PeerSpec("convnet_mini"),), factor=2, real_batch=32)
-    return Plan(settings, steps=1000)
+    return Plan(settings, steps=800)
 
 
 def smoke(problem: Problem, per_class: int) -> Plan:
