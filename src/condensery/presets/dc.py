@@ -53,8 +53,8 @@ def released_dsa(problem: Problem, per_class: int) -> Plan:
 def small(problem: Problem, per_class: int) -> Plan:
     """DC for any images of about 32 x 32 on 2 cores in minutes: a narrow ConvNet, few real samples.
 
-    Fewer updates than the paper's, therefore a larger rate. Settings were chosen on a validation split of CIFAR-10 with condensation seed 100. What it
-    reaches stands in REPRODUCIBILITY.md.
+    Fewer updates than the paper's, therefore a larger rate. Settings were chosen on a validation
+    split of CIFAR-10 with condensation seed 100. What it reaches stands in REPRODUCIBILITY.md.
     """
     return Plan(DC(peers=NARROW, lr=0.2, real_batch=32), steps=450)
 
