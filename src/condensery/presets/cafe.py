@@ -16,8 +16,8 @@ def small(problem: Problem, per_class: int) -> Plan:
     """Any images of about 32 x 32 on 2 cores in minutes: a narrow ConvNet, short windows.
 
     Not the paper's form: CAFE+DSA that begins from whole real samples, since noise would need far
-    more updates. Settings were chosen on a validation split of CIFAR-10 with condensation seed 100. What it
-    reaches stands in REPRODUCIBILITY.md.
+    more updates. Settings were chosen on a validation split of CIFAR-10 with condensation seed 100.
+    What it reaches stands in REPRODUCIBILITY.md.
     """
     settings = CAFE(
         peer=PeerSpec("convnet_mini", lr=1e-2),

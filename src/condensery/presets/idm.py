@@ -16,8 +16,8 @@ def small(problem: Problem, per_class: int) -> Plan:
     """Any images of about 32 x 32 on 2 cores in minutes: a narrow ConvNet, few real samples.
 
     A short queue whose networks learn more, and accuracies that are kept, since a network that has
-    just been forgotten has no cross-entropy. Settings were chosen on a validation split of CIFAR-10 with condensation seed 100. What it
-    reaches stands in REPRODUCIBILITY.md.
+    just been forgotten has no cross-entropy. Settings were chosen on a validation split of CIFAR-10
+    with condensation seed 100. What it reaches stands in REPRODUCIBILITY.md.
     """
     settings = IDM(
         peer=PeerSpec("convnet_mini", lr=1e-2, momentum=0.9, weight_decay=5e-4),
