@@ -19,7 +19,8 @@ from condensery.methods.dm import slopes
 from condensery.models.backbone import Backbone, PeerSpec
 from condensery.streams import Streams
 from condensery.types import Batch, Reading
-from condensery.world import Solo
+from condensery.world import Solo, World
+from worlds import together
 
 NET = (PeerSpec("convnet2_w8"),)
 
@@ -215,6 +216,22 @@ def test_a_vit_a_batch_norm_and_several_peers_can_judge_packed_samples() -> None
     before = state.synthetic.stored["pixels"].detach().clone()
     method.step(state, problem, context())
     assert bool((state.synthetic.stored["pixels"] != before).flatten(1).any(1).all())
+
+
+def test_workers_that_share_classes_make_the_set_of_one_with_batch_norm_too() -> None:
+    problem, method = images(3), settings(peers=(PeerSpec("resnet_mini"),))
+    start = method.start(problem, 1, context())
+
+    def after_two_steps(world: World) -> Tensor:
+        own = Context(Streams(0), world)
+        state = method.init(problem, start, own)
+        for _ in range(2):
+            method.step(state, problem, own)
+        return state.synthetic.stored["pixels"]
+
+    alone = after_two_steps(Solo())
+    for shared in together(2, after_two_steps):
+        torch.testing.assert_close(shared, alone, atol=0, rtol=0)
 
 
 @pytest.mark.parametrize("wrong", [{"lr": 0.0}, {"real_batch": 0}, {"operations": ("spin",)}])
