@@ -20,11 +20,12 @@ def small(problem: Problem, per_class: int) -> Plan:
     """
     settings = IDC(
         peer=PeerSpec("convnet_mini", lr=1e-2, momentum=0.9, weight_decay=5e-4),
-        real_batch=32,
+        lr=0.2,
+        real_batch=16,
         restart_every=50,
         train_samples=128,
     )
-    return Plan(settings, steps=300)
+    return Plan(settings, steps=400)
 
 
 def smoke(problem: Problem, per_class: int) -> Plan:
