@@ -6,11 +6,13 @@ import dataclasses
 import json
 import math
 import os
+import random
 import signal
 import threading
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image as Picture
@@ -147,11 +149,16 @@ def test_the_step_0_set_is_kept_as_it_was(tmp_path: Path) -> None:
 
 def test_a_step_0_set_that_a_kill_left_half_written_is_written_again(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    run = hmdc_run(1)
+    run = hmdc_run(2, lr=0.1)
     RunDirectory.open(out, run.config()).begin(run.config())
     (out / "start").mkdir()
     execute_quietly(run, out)
+    expected = leaves(load(out / "start"))
+    (out / "start" / "card.json").unlink()
+    execute_quietly(hmdc_run(3, lr=0.1), out)
     assert load(out / "start").about["steps"] == 0
+    assert (out / "start" / "card.json").exists()
+    assert same(leaves(load(out / "start")), expected)
 
 
 def test_what_a_kill_left_half_written_is_cleared_away(tmp_path: Path) -> None:
@@ -314,6 +321,33 @@ def test_a_method_that_does_not_work_on_such_data_says_on_which_it_does() -> Non
     run = dataclasses.replace(random_run(), method=OnlySound())
     with pytest.raises(UsageError, match="does not work on image; it works on audio"):
         execute_quietly(run)
+
+
+@dataclasses.dataclass(frozen=True)
+class Careless(Random):
+    """A method that draws from the global generators, as dropout and the code of others do."""
+
+    def step(self, state: Any, problem: Any, context: Any) -> Info:
+        drawn = torch.rand(()) + np.random.rand() + random.random()
+        state.synthetic.stored["pixels"].copy_(drawn / 3 * torch.ones(3, 1, 8, 8))
+        return super().step(state, problem, context)
+
+
+def test_what_is_drawn_from_global_generators_belongs_to_the_run_too(tmp_path: Path) -> None:
+    def run(steps: int, out: str) -> SyntheticSet:
+        asked = dataclasses.replace(random_run(), method=Careless(), budget=Budget(steps, None))
+        torch.manual_seed(steps)
+        np.random.seed(steps)
+        random.seed(steps)
+        before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
+        made = execute_quietly(asked, tmp_path / out)
+        after = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
+        assert same(before, after)
+        return made
+
+    run(2, "parts")
+    assert same(leaves(run(4, "parts")), leaves(run(4, "whole")))
+    assert not same(leaves(load(tmp_path / "whole")), leaves(run(3, "shorter")))
 
 
 # Another run's set as the start.

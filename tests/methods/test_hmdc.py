@@ -568,6 +568,26 @@ def altered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
     return calls
 
 
+def test_every_class_step_and_sample_is_altered_in_its_own_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: dict[bool, list[float]] = {True: [], False: []}
+    draw = ImageAugmentation.draw
+
+    def watched(self: Any, generator: Any, count: int, shared: bool = False) -> Any:
+        made = draw(self, generator, count, shared)
+        drawn[shared] += made.color[:, 0].tolist()
+        return made
+
+    monkeypatch.setattr(ImageAugmentation, "draw", watched)
+    problem, method = images(1), small()
+    state = begun(method, problem)
+    for _ in range(3):
+        method.step(state, problem, context())
+    assert len(drawn[True]) == len(set(drawn[True])) == 3 * 3  # one for each class and step
+    assert len(drawn[False]) == len(set(drawn[False])) == 2 * 3 * 3 * 4  # passes, batches
+
+
 def operations(altered: list[tuple[str, Any]], when: str) -> set[str]:
     kinds = {names for what, names in altered if what == when}
     assert len(kinds) == 1
@@ -740,6 +760,20 @@ def test_a_restart_keeps_the_set_and_its_momentum_and_renews_the_alignment() -> 
     for name, tensor in state.alignment.state_dict().items():
         renewed = not torch.equal(tensor, maps[name])
         assert renewed == (not name.endswith("matrix")), name
+
+
+def test_a_restart_makes_the_optimisers_of_peers_and_alignment_forget() -> None:
+    peers = (PeerSpec("mlp", optimiser="adamw", lr=1e-3), PeerSpec("convnet2_w8"))
+    method = small(peers=peers, restart_every=2, alignment_optimiser="adam", train_samples=4,
+                   align_samples=4)  # fmt: skip
+    problem, counted = images(1), []
+    state = begun(method, problem)
+    assert state.alignment is not None and state.alignment_optimiser is not None
+    for _ in range(3):
+        method.step(state, problem, context())
+        optimisers = (state.cohort.peers[0].optimiser, state.alignment_optimiser)
+        counted.append([int(next(iter(one.state.values()))["step"]) for one in optimisers])
+    assert counted == [[2, 2], [4, 4], [2, 2]]  # two batches a step
 
 
 @pytest.mark.parametrize("start", ["kmeans", "random", "mean", "noise"])
