@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from condensery.artefact import load
 from condensery.core.synthetic import SyntheticSet
 from condensery.data import DATA, Problem, SplitName, load_problem
 from condensery.engine import Budget, Run, RunDirectory, execute
-from condensery.errors import UsageError
-from condensery.evaluate import USUAL, Recipe, RunRows, grid, rows_beside, rows_of
+from condensery.errors import UsageError, unknown
+from condensery.evaluate import USUAL, Recipe, RunRows, grid, recipe_from, rows_beside, rows_of
 from condensery.evaluate.grid import OnRecord
+from condensery.evaluate.train import family_of
 from condensery.methods import METHODS, Method, name_of
 from condensery.methods.base import Info
 from condensery.models import PeerSpec
@@ -33,6 +35,7 @@ def condense(
     seed: int = 0,
     init: str | Path | None = None,
     preset: str | None = None,
+    settings: Mapping[str, Any] | None = None,
     modules: Mapping[str, Callable[[], nn.Module]] | None = None,
     out: str | Path | None = None,
     on_step: Callable[[int, Info, SyntheticSet], object] | None = None,
@@ -55,6 +58,7 @@ def condense(
         seed: of everything random; the same seed gives the same set.
         init: another run's directory to start from, instead of the method's own start.
         preset: settings for a method given by name (``small``, ``paper``, ...).
+        settings: fields of the method to be changed after that, by name.
         modules: factories of your own networks, by the name a peer uses.
         out: the run directory; a run that lies there is resumed. None writes nothing.
         on_step: called after each step with (step, what it told, the set).
@@ -75,7 +79,7 @@ def condense(
         "data_dir": data_dir, "label": label, "size": size, "validation": validation
     }  # fmt: skip
     problem = load_problem(data, **where)
-    plan = resolve(method, preset, problem, per_class)
+    plan = changed(resolve(method, preset, problem, per_class), settings or {})
     run = Run(
         name=name_of(plan.method),
         method=plan.method,
@@ -83,7 +87,7 @@ def condense(
         per_class=per_class,
         budget=_budget(plan, steps, minutes),
         seed=seed,
-        init=init,
+        init=None if init is None else Path(init).expanduser().resolve(),
         modules=modules or {},
         device=pick_device(device),
         source=_source(data, where),
@@ -127,7 +131,7 @@ def evaluate(
         workers: processes that share the cells, one thread each; see ``evaluate.grid``.
         check_every: test every so many epochs too, and log the best apart: it is chosen on the
             evaluated split, so it is never the result.
-        on_record: called as ``on_record(record, done, of)`` after each cell.
+        on_record: called as ``on_record(record, done, of)`` after each cell, over all runs.
 
     Returns:
         One record a cell, run by run.
@@ -136,8 +140,13 @@ def evaluate(
         UsageError: what was asked for cannot be; says what to do instead.
         RunError: it went wrong on the way; finished cells are kept.
     """
+    for one in models:  # an unknown name is said before data are loaded
+        family_of(PeerSpec(one) if isinstance(one, str) else one, modules)
+    recipe_from(recipe)
     place, found = pick_device(device), []
-    for run, problem in _runs(subject, data, data_dir, rows, draws):
+    runs = _runs(subject, data, data_dir, rows, draws)
+    cells = [run.sets() * len(models) * len(seeds) for run, _ in runs]
+    for number, (run, problem) in enumerate(runs):
         found += grid.evaluate(
             run.rows,
             problem,
@@ -151,11 +160,18 @@ def evaluate(
             seen=run.seen,
             device=place,
             out=run.records_file,
-            on_record=on_record,
+            on_record=_counted(on_record, sum(cells[:number]), sum(cells)),
             check_every=check_every,
             workers=workers,
         )
     return found
+
+
+def _counted(on_record: OnRecord | None, before: int, of: int) -> OnRecord | None:
+    """The same with the cells of all runs counted."""
+    if on_record is None:
+        return None
+    return lambda record, done, _: on_record(record, before + done, of)
 
 
 def _runs(
@@ -254,12 +270,26 @@ def resolve(method: Method | str, preset: str | None, problem: Any, per_class: i
             )
         return Plan(method)
     if method not in METHODS:
-        raise UsageError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
+        raise unknown("method", method, METHODS)
     if preset is None:
         return Plan(METHODS[method]())
     if preset not in PRESETS:
-        raise UsageError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
+        raise unknown("preset", preset, PRESETS)
     return PRESETS[preset](method, problem, per_class)
+
+
+def changed(plan: Plan, settings: Mapping[str, Any]) -> Plan:
+    """A plan with some of its method's fields set anew.
+
+    Raises:
+        UsageError: a name that is no field of the method.
+    """
+    fields = [one.name for one in dataclasses.fields(plan.method)]  # type: ignore[arg-type]
+    for name in settings:
+        if name not in fields:
+            raise unknown(f"setting of {name_of(plan.method)}", name, fields)
+    method: Any = plan.method
+    return dataclasses.replace(plan, method=dataclasses.replace(method, **settings))
 
 
 def pick_device(name: str | None) -> torch.device:

@@ -22,6 +22,8 @@ from condensery.data.source import Options, Source
 from condensery.errors import UsageError
 from condensery.modality import Image
 
+FILES = {".npz", ".csv", ".tsv", ".parquet", ".arrow", ".zip", ".npy"}  # never the end of a hub id
+
 DATA: dict[str, Source] = {
     "digits": Source(
         load=digits,
@@ -155,7 +157,8 @@ def _named(data: str | Path, options: Options) -> Problem:
     if found is not None:
         return _from_path(found, options)
     repository, _, config = text.partition(":")
-    if isinstance(data, str) and hub.is_repository(repository):
+    file = Path(text).suffix.lower() in FILES
+    if isinstance(data, str) and hub.is_repository(repository) and not file:
         layout = hub_layout(repository, config or None, text, options)
         return _from_files(layout, text, options)
     raise UsageError(_unknown(text))

@@ -20,7 +20,7 @@ SplitName = Literal["train", "val", "test"]
 
 _HOW = {
     "train": "give data with samples to train on",
-    "val": "take one from the training data: load_problem(..., validation=0.1)",
+    "val": "take one from the training data: condense with --validation 0.1 (validation=0.1)",
     "test": "give data with a test split, or with more than one sample a class",
 }
 

@@ -17,10 +17,13 @@ class Progress:
     Args:
         name: what runs. part: the part of the budget that is used, from step and seconds.
         quiet: show nothing. every: seconds between plain lines where there is no terminal.
+        unit: what is counted.
     """
 
-    def __init__(self, name: str, part: Part, quiet: bool = False, every: float = 15.0) -> None:
-        self.name, self.part, self.quiet, self.every = name, part, quiet, every
+    def __init__(
+        self, name: str, part: Part, quiet: bool = False, every: float = 15.0, unit: str = "step"
+    ) -> None:
+        self.name, self.part, self.quiet, self.every, self.unit = name, part, quiet, every, unit
         self.bar: Any = None
         self.began: tuple[float, float] | None = None
         self.said = time.perf_counter()
@@ -57,11 +60,12 @@ class Progress:
         left = self.left(step, seconds)
         if self.bar is not None:
             self.bar.update(
-                self.task, completed=self.part(step, seconds), left=f"step {step}, {left}"
+                self.task, completed=self.part(step, seconds), left=f"{self.unit} {step}, {left}"
             )
         elif time.perf_counter() - self.said >= self.every:
             self.said = time.perf_counter()
-            print(f"{self.name}: step {step}, {seconds:.0f} s, {left}", file=sys.stderr, flush=True)
+            line = f"{self.name}: {self.unit} {step}, {seconds:.0f} s, {left}"
+            print(line, file=sys.stderr, flush=True)
 
     def left(self, step: int, seconds: float) -> str:
         """The time that the rest will take at the speed of this session, in words."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from condensery.core.starts import herding_start, kmeans_start, mean_start, random_start
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
-from condensery.errors import UsageError
+from condensery.errors import UsageError, unknown
 from condensery.modality import Codec, Pixels
 from condensery.streams import Streams
 
@@ -60,9 +60,9 @@ def baselines(
         UsageError: no set, sets that differ in size or codec, an unknown baseline.
     """
     first = _alike(sets, name)
-    unknown = [one for one in which if one not in BASELINES]
-    if unknown:
-        raise UsageError(f"unknown baseline {unknown[0]!r}; known: {', '.join(BASELINES)}")
+    for one in which:
+        if one not in BASELINES:
+            raise unknown("baseline", one, BASELINES)
     if draws < 1:
         raise UsageError(f"draws of the random rows count from 1; got {draws}")
     drawn = [one for one, _ in sets] if replicates is None else list(replicates)

@@ -85,6 +85,8 @@ def evaluate(
     chosen = shorten(recipe_from(recipe), epochs, updates)
     specs = [PeerSpec(one) if isinstance(one, str) else one for one in models]
     _check(rows, problem, specs, seeds, check_every)
+    if workers < 1:
+        raise UsageError(f"--workers counts processes, from 1; got {workers}")
     for spec in specs:
         family_of(spec, modules)  # an unknown name is said before any time is spent
     grid = Grid(problem, chosen, split, modules or {}, frozenset(seen), str(device), check_every,
@@ -300,7 +302,7 @@ def _check(
         if twice is not None:
             raise UsageError(f"{what} {twice} is named twice; name each once")
     if check_every is not None and check_every < 1:
-        raise UsageError(f"check_every counts epochs, from 1; got {check_every}")
+        raise UsageError(f"--check-every counts epochs, from 1; got {check_every}")
     for row, sets in rows.items():
         _check_row(row, sets, problem)
 

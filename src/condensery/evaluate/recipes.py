@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from condensery.errors import UsageError
+from condensery.errors import UsageError, unknown
 from condensery.modality import Augmentation, ImageAugmentation, Modality
 
 
@@ -228,7 +228,7 @@ def recipe_from(recipe: str | Recipe, known: Mapping[str, Recipe] = RECIPES) -> 
     if isinstance(recipe, Recipe):
         return recipe
     if recipe not in known:
-        raise UsageError(f"unknown recipe {recipe!r}; known: {', '.join(known)}")
+        raise unknown("recipe", recipe, known)
     return known[recipe]
 
 

@@ -28,6 +28,10 @@ class RunRows(NamedTuple):
     seen: tuple[str, ...]
     records_file: Path | None = None
 
+    def sets(self) -> int:
+        """How many there are, all rows together."""
+        return sum(len(sets) for sets in self.rows.values())
+
 
 def rows_of(
     directory: str | Path,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from condensery.data.problem import Problem
-from condensery.errors import UsageError
+from condensery.errors import UsageError, unknown
 from condensery.methods import METHODS
 from condensery.methods.base import Method
 
@@ -47,7 +47,7 @@ class Preset:
             UsageError: the method is not known, or not to this preset.
         """
         if method not in METHODS:
-            raise UsageError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
+            raise unknown("method", method, METHODS)
         if method in self.methods:
             return self.methods[method](problem, per_class)
         if METHODS[method].default_steps:

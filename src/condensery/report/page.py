@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,10 +108,13 @@ def condense_command(run: RunFiles) -> str:
         return ""
     budget = mapping(run.config.get("budget"))
     steps = run.about.get("steps", budget.get("steps", settings.get("steps")))
+    source = mapping(run.config.get("source"))
     options = [("--method", settings["method"]), ("--per-class", settings.get("per_class"))]
     options += [("--steps", steps), ("--seed", settings.get("seed"))]
     options += [("--init", settings.get("init")), ("--out", f"runs/{run.name}")]
-    lines = [f"condensery condense {_quoted(settings['data'])}"]
+    options += [(f"--{name.replace('_', '-')}", source.get(name) or None)
+                for name in ("data_dir", "label", "size", "validation")]  # fmt: skip
+    lines = [f"condensery condense {_quoted(source.get('data') or settings['data'])}"]
     lines += [f"{name} {_quoted(value)}" for name, value in options if value is not None]
     fields = mapping(settings.get("fields"))
     lines += [f"--method.{name} {_quoted(value)}" for name, value in fields.items()]
@@ -121,10 +125,12 @@ def evaluate_command(panel: Panel, runs: Sequence[RunFiles]) -> str:
     """The command line that measures these numbers again."""
     places = [_quoted(f"runs/{run.name}") for run in runs] or ["DIR"]
     seeds = ",".join(map(str, sorted({one.seed for one in panel.records})))
-    epochs = sorted({one.epochs for one in panel.records})
+    # A shortened recipe says so in its name: "quick (20 updates)".
+    shortened = re.fullmatch(r"(.*) \((\d+) (epochs|updates)\)", panel.recipe)
+    recipe = shortened[1] if shortened else panel.recipe
     options = [f"--models {_quoted(','.join(panel.seen))}", f"--seeds {seeds}"]
-    options += [f"--recipe {_quoted(panel.recipe)}", f"--split {_quoted(panel.split)}"]
-    options += [f"--epochs {epochs[0]}"] if len(epochs) == 1 else []
+    options += [f"--recipe {_quoted(recipe)}", f"--split {_quoted(panel.split)}"]
+    options += [f"--{shortened[3]} {shortened[2]}"] if shortened else []
     return " \\\n  ".join([f"condensery evaluate {' '.join(places)}", *options])
 
 
