@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from PIL import Image
 from condensery.artefact import load
 from condensery.cli import VERBS, main
 from condensery.cli.condense import arguments_of, page_for
+from condensery.cli.evaluate import options as evaluate_options
 from condensery.cli.options import Option, columns, parse, wanted
 from condensery.cli.settings import attributes, meanings, options_of
 from condensery.data import DATA
@@ -348,6 +350,27 @@ def test_columns_stand_below_one_another() -> None:
     lines = told.splitlines()
     assert lines[0].startswith(" a     one") and lines[1].startswith("       ")
     assert lines[-2] == " longer" and lines[-1] == "       x"
+
+
+def commands_of_the_pages() -> list[str]:
+    pages = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+    lines = (line.strip().removeprefix("$ ") for page in pages
+             for line in page.read_text().splitlines())  # fmt: skip
+    found = [line[line.index("condensery ") :] for line in lines
+             if re.match(r"(\w+=\S+ )*condensery [a-z]+\b(?!:)", line)]  # fmt: skip
+    return sorted({line.rstrip("\\") for line in found})
+
+
+@pytest.mark.parametrize("command", commands_of_the_pages())
+def test_every_command_of_the_pages_is_read(command: str) -> None:
+    _, verb, *words = shlex.split(command, comments=True)
+    if verb == "condense":
+        given = parse(words, page_for(words).options, command)
+        assert arguments_of(given.values) and len(given.words) == 1
+    elif verb == "evaluate":
+        assert parse(words, evaluate_options(), command).words
+    else:
+        assert verb in VERBS and words
 
 
 # Condense
