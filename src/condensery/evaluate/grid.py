@@ -192,8 +192,8 @@ class Grid:
         except RunError as error:
             raise RunError(
                 f"{name_of(cell.spec)} on row {cell.subject.row!r} (replicate "
-                f"{cell.subject.replicate}, evaluation seed {cell.seed}): {error}; lower its rate "
-                f"in the recipe, or leave it out of --models"
+                f"{cell.subject.replicate}, evaluation seed {cell.seed}): {error}, or leave it "
+                f"out of --models"
             ) from None
         last = accuracy(backbone, samples)
         best = max([*checks, last]) if self.check_every else None

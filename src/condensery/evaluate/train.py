@@ -107,7 +107,8 @@ def fit(
                 total += _update(backbone, optimiser, rate, alter(_pick(batch, positions)))
                 done += 1
             if not torch.isfinite(total):
-                raise RunError(f"the loss is not finite in epoch {epoch} of {epochs}")
+                raise RunError(f"the loss is not finite in epoch {epoch} of {epochs}: "
+                               f"lower its rate in the recipe")  # fmt: skip
             if watch is not None:
                 watch(epoch, backbone)
 
