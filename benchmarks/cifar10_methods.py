@@ -26,10 +26,11 @@ def judge(problem: Problem, method: str, directories: list[Path]) -> None:
     """Evaluate one method's sets; cells that are in the records already are not run again."""
     sets = [(seed, load(place)) for seed, place in zip(SEEDS, directories, strict=True)]
     starts = [(seed, load(place / "start")) for seed, place in zip(SEEDS, directories, strict=True)]
-    rows = baselines(problem, sets, name=method, which=("random",), draws=2)
-    before = f"{method} start"
+    made = baselines(problem, sets, name=method, start=starts, which=("random",), draws=2)
+    # Plain random sets are the same for all methods; packing and starts are each method's own.
+    rows = {one if one in ("random", method) else f"{method}: {one}": made[one] for one in made}
     records = grid.evaluate(
-        {**rows, before: starts},
+        rows,
         problem,
         ("convnet3",),
         recipe="idc",
@@ -39,7 +40,7 @@ def judge(problem: Problem, method: str, directories: list[Path]) -> None:
         out=RECORDS,
         workers=PROCESSES,
     )
-    say(records, method, [one for one in rows if one != method] + [before])
+    say(records, method, [one for one in rows if one != method])
 
 
 if __name__ == "__main__":
