@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import PIL.Image
 import pytest
 import torch
 from hypothesis import given, settings
@@ -258,6 +263,38 @@ def test_a_set_says_what_it_is() -> None:
     told = repr(made())
     for part in ("test", "6 stored", "24 samples", "4 classes", "438 bytes"):
         assert part in told
+
+
+def test_a_notebook_shows_the_stored_samples_themselves() -> None:
+    synthetic = made(low=0.2, high=0.9)
+    shown = synthetic._repr_html_()
+    assert "6 stored" in shown and "<script" not in shown
+    code = re.search(r"data:image/png;base64,([^\"]+)", shown)
+    assert code is not None
+    picture = np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(code[1]))))
+    height, width = (side * round(64 / 6) for side in (4, 6))  # small ones are enlarged
+    first = picture[2 : 2 + height, 2 : 2 + width].astype(int)
+    expected = (synthetic.stored["pixels"][0] * 255).round().int().permute(1, 2, 0)
+    times = round(64 / 6)
+    assert np.abs(first[::times, ::times] - expected.numpy()).max() <= 1
+
+
+def test_names_of_classes_cannot_break_out_of_a_notebook() -> None:
+    synthetic = made()
+    synthetic.about["method"] = "<script>"
+    assert "<script>" not in synthetic._repr_html_()
+
+
+def test_the_hugging_face_data_set_holds_the_decoded_pictures_and_class_names() -> None:
+    synthetic = made(low=0.2, high=0.9)
+    found = synthetic.as_hf_dataset()
+    plain = synthetic.as_dataset()
+    assert len(found) == len(plain) == 24
+    assert found.features["label"].names == list(synthetic.label_names)
+    for row, (x, label) in zip(found, plain, strict=True):
+        pixels = torch.from_numpy(np.array(row["image"])).permute(2, 0, 1) / 255
+        assert row["label"] == int(label)
+        torch.testing.assert_close(pixels, MODALITY.to_pixels(x[None])[0], atol=0.51 / 255, rtol=0)
 
 
 def test_the_unnormalised_step_is_plain_gradient_descent_in_normalised_units() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -163,6 +164,25 @@ class SyntheticSet:
         batch = self.quantised().decode()
         assert isinstance(batch.x, Tensor)
         return TensorDataset(batch.x.cpu(), batch.y.cpu())
+
+    def as_hf_dataset(self) -> Any:
+        """A Hugging Face ``Dataset`` of pictures (sounds, texts) and ``label`` with class names."""
+        from datasets import ClassLabel, Dataset, Features
+
+        batch = self.quantised().decode()
+        assert isinstance(batch.x, Tensor)
+        name, values, feature = self.modality.hub_column(batch.x)
+        features = Features({name: feature, "label": ClassLabel(names=list(self.label_names))})
+        return Dataset.from_dict({name: values, "label": batch.y.tolist()}, features=features)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: one line that says what it is, and the stored samples."""
+        rows = max(1, round(self.per_class))
+        columns = rows if rows > 1 else min(10, self.classes)
+        shown = self.quantised().as_stored()[:200]
+        more = f" (the first {len(shown)})" if len(shown) < len(self) else ""
+        picture = self.modality.html(shown, columns)
+        return f"<div><code>{html.escape(repr(self))}</code>{more}<br>{picture}</div>"
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         dataset = self.as_dataset()

@@ -42,6 +42,21 @@ class Modality(ABC):
             The path that was written.
         """
 
+    @abstractmethod
+    def html(self, samples: Tensor, columns: int) -> str:
+        """What ``preview`` would write, as HTML that holds everything, for a notebook."""
+
+    @abstractmethod
+    def hub_column(self, samples: Tensor) -> tuple[str, list[Any], Any]:
+        """Samples as a column of a Hugging Face data set.
+
+        Args:
+            samples: ``(n, *shape)``, data-normalised.
+
+        Returns:
+            The usual name of such a column, its values, and the feature that describes them.
+        """
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values from which ``condensery.modality.modality_from`` makes an equal one."""
         import dataclasses

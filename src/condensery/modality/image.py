@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from condensery.errors import UsageError
 from condensery.modality.base import Codec, Modality
 
 
@@ -62,15 +65,38 @@ class Image(Modality):
 
     def preview(self, samples: Tensor, path: Path, columns: int) -> Path:
         """One ``.png`` with ``columns`` images in a row, small ones enlarged without smoothing."""
-        from torchvision.utils import make_grid, save_image
+        from torchvision.utils import save_image
+
+        path = path.with_suffix(".png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_image(self._sheet(samples, columns), path)
+        return path
+
+    def html(self, samples: Tensor, columns: int) -> str:
+        """An ``img`` element that holds the picture."""
+        from torchvision.transforms.functional import to_pil_image
+
+        written = io.BytesIO()
+        to_pil_image(self._sheet(samples, columns)).save(written, "png")
+        code = base64.b64encode(written.getvalue()).decode()
+        return f'<img alt="{len(samples)} samples" src="data:image/png;base64,{code}">'
+
+    def hub_column(self, samples: Tensor) -> tuple[str, list[Any], Any]:
+        """Pictures of 8 bits a channel."""
+        from datasets import Image as Feature
+        from torchvision.transforms.functional import to_pil_image
+
+        pixels = (self.to_pixels(samples.detach().cpu().float()).clamp(0, 1) * 255).round()
+        return "image", [to_pil_image(one) for one in pixels.to(torch.uint8)], Feature()
+
+    def _sheet(self, samples: Tensor, columns: int) -> Tensor:
+        """All samples on one picture, ``(3, height, width)`` in [0, 1]; small ones enlarged."""
+        from torchvision.utils import make_grid
 
         pixels = self.to_pixels(samples.detach().cpu().float()).clamp(0, 1)
         times = max(1, round(64 / max(self.shape[1:])))
         pixels = pixels.repeat_interleave(times, -1).repeat_interleave(times, -2)
-        path = path.with_suffix(".png")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_image(make_grid(pixels, nrow=columns, padding=2, pad_value=1.0), path)
-        return path
+        return make_grid(pixels, nrow=columns, padding=2, pad_value=1.0)
 
 
 @dataclass(frozen=True)
@@ -102,7 +128,7 @@ class Pixels(Codec):
 
     def __post_init__(self) -> None:
         if self.factor < 1:
-            raise ValueError(f"factor counts the tiles of a side, from 1; got {self.factor}")
+            raise UsageError(f"factor counts the tiles of a side, from 1; got {self.factor}")
 
     @property
     def multiplies(self) -> int:
