@@ -272,3 +272,10 @@ def test_every_method_of_the_table_can_be_named() -> None:
 
 def _never(record: Record, done: int, of: int) -> None:
     raise AssertionError(f"{record.row} was measured again")
+
+
+@pytest.mark.parametrize("asked", [{"steps": 5}, {"minutes": 1.0}])
+def test_a_selection_is_not_given_time_that_it_would_not_use(asked: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="only selects"):
+        condense("digits", "random", quiet=True, **asked)  # type: ignore[arg-type]
+    assert len(condense("digits", "random", steps=0, quiet=True)) == 10

@@ -198,14 +198,23 @@ def _runs(
 
 
 def _budget(plan: Plan, steps: int | None, minutes: float | None) -> Budget:
-    """What was asked for, else the preset's budget, else the method's."""
+    """What was asked for, else the preset's budget, else the method's.
+
+    Raises:
+        UsageError: time to spend for a method that has nothing to spend it on.
+    """
+    if not plan.method.default_steps:
+        if steps or minutes is not None:
+            raise UsageError(
+                f"{name_of(plan.method)} only selects, it makes no steps: leave --steps and "
+                f"--minutes away"
+            )
+        return Budget(0, None)
     if steps is None and minutes is None:
         steps, minutes = plan.steps, plan.minutes
         if steps is None and minutes is None:
             steps = plan.method.default_steps
-    asked = Budget(steps, minutes)
-    # A selection has nothing to spend time on.
-    return asked if plan.method.default_steps else Budget(0, None)
+    return Budget(steps, minutes)
 
 
 def _source(data: Any, where: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -236,6 +236,20 @@ def test_more_steps_extend_a_run_to_the_bits_of_a_longer_one(tmp_path: Path) -> 
     assert json.loads((tmp_path / "short" / "config.json").read_text())["budget"]["steps"] == 5
 
 
+def test_going_on_elsewhere_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    execute(hmdc_run(1), out)
+    assert "goes on elsewhere" not in capsys.readouterr().err
+    config = json.loads((out / "config.json").read_text())
+    here, config["circumstances"]["torch"] = config["circumstances"]["torch"], "1.0.0"
+    (out / "config.json").write_text(json.dumps(config))
+    execute(hmdc_run(2), out)
+    told = capsys.readouterr().err
+    assert f"torch was 1.0.0, is {here}" in told and "bits may differ" in told
+    execute(hmdc_run(3), out, quiet=True)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
     out = tmp_path / "run"
     first = execute_quietly(hmdc_run(3), out)

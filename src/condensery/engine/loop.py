@@ -136,10 +136,14 @@ def execute(
     start = _start(run)
     state = run.method.init(run.problem, start, run.context())
     seconds = _resume(run, directory, state)
+    moved = None
     if directory is not None:
+        moved = directory.moved(circumstances())
         directory.begin(run.config())
         directory.keep_start(_about(run, start, 0, 0.0))
     with stop_signals(), Progress(run.name, run.budget.part, quiet) as progress:
+        if moved is not None:
+            progress.say(moved)
         seconds = _steps(run, state, directory, on_step, progress, seconds)
     final = _about(run, state.synthetic, state.step, seconds).to("cpu")
     return dataclasses.replace(final.quantised(), about=final.about)

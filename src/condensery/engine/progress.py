@@ -67,6 +67,15 @@ class Progress:
             line = f"{self.name}: {self.unit} {step}, {seconds:.0f} s, {left}"
             print(line, file=sys.stderr, flush=True)
 
+    def say(self, line: str) -> None:
+        """One line of its own, above the bar where there is one."""
+        if self.quiet:
+            return
+        if self.bar is not None:
+            self.bar.console.print(line, markup=False, highlight=False)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
     def left(self, step: int, seconds: float) -> str:
         """The time that the rest will take at the speed of this session, in words."""
         part = self.part(step, seconds)

@@ -68,6 +68,17 @@ class RunDirectory:
                 left.unlink(missing_ok=True)
         write_json(self.config_file, config)
 
+    def moved(self, circumstances: Mapping[str, Any]) -> str | None:
+        """What is not as it was when the run began, in one line; None when all is."""
+        if not self.config_file.exists():
+            return None
+        here = json.loads(json.dumps(circumstances))
+        found = differences(self.config().get("circumstances") or here, here)
+        told = [f"{name} was {there}, is {now}" for name, there, now in found]
+        if not told:
+            return None
+        return f"{self.path} goes on elsewhere ({'; '.join(told)}): its bits may differ"
+
     @property
     def config_file(self) -> Path:
         """``config.json``."""
