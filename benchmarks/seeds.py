@@ -55,7 +55,11 @@ def say(records: Sequence[Record], row: str, against: Sequence[str]) -> None:
     """Print the paired differences of a row to others, with their intervals."""
     for other in against:
         for one in compare(records, row, other):
-            print(f"{row} - {other}: {one}", flush=True)
+            pair = one.paired
+            if pair is not None and pair.low is not None and pair.high is not None:
+                low, high = 100 * pair.low, 100 * pair.high
+                told = f"{100 * pair.difference:+.2f} [{low:+.2f}, {high:+.2f}], n = {pair.n}"
+                print(f"{row} - {other}, {one.model}: {told}, {pair.verdict}", flush=True)
 
 
 def run(
@@ -82,5 +86,5 @@ def run(
     console.print(terminal_table(records))
     say(records, "hmdc", sorted({one.row for one in records} - {"hmdc"}))
     console.print(circumstances())
-    keep(records, out.name)
+    keep(records, f"{data}_{preset}")
     return records
