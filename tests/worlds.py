@@ -2,78 +2,83 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from condensery.world import World
 
+Result = TypeVar("Result")
 
-class Meeting:
-    """Where the workers of one world meet to sum.
 
-    Only one worker runs at a time, and another may go on only while this one waits to sum: code
-    that borrows the global generators is never interrupted in the middle.
-    """
+class Table:
+    """Where workers put what is to be summed. One works at a time: generators are global."""
 
     def __init__(self, size: int) -> None:
+        self.size = size
         self.turn = threading.Lock()
-        self.barrier = threading.Barrier(size, timeout=60)
-        self.parts: dict[int, Tensor] = {}
-
-    def sum(self, rank: int, tensor: Tensor) -> Tensor:
-        self.parts[rank] = tensor.detach().clone()
-        self._wait()
-        total = torch.stack([self.parts[one] for one in sorted(self.parts)]).sum(0)
-        self._wait()
-        return total
-
-    def _wait(self) -> None:
-        self.turn.release()
-        try:
-            self.barrier.wait()
-        finally:
-            self.turn.acquire()
+        self.barrier = threading.Barrier(size)
+        self.parts: dict[tuple[int, int], Tensor] = {}
 
 
-class Rank(World):
-    """One of several workers."""
+class Worker(World):
+    """One of several threads. A sum waits until all have brought their part."""
 
-    def __init__(self, rank: int, size: int, meeting: Meeting) -> None:
-        self.rank, self.size, self.meeting = rank, size, meeting
+    def __init__(self, rank: int, table: Table) -> None:
+        self.rank, self.size, self.table = rank, table.size, table
         self.sums = 0
 
     def sum(self, tensor: Tensor) -> Tensor:
-        self.sums += 1
-        return self.meeting.sum(self.rank, tensor)
-
-
-def together(size: int, work: Callable[[World], Any]) -> list[Any]:
-    """What ``work(world)`` gives on each of ``size`` workers, by rank; the first error is raised.
-
-    All workers must sum equally often, or this fails within a minute.
-    """
-    meeting, found, errors = Meeting(size), {}, []
-    threads_of_torch = torch.get_num_threads()
-
-    def run(rank: int) -> None:
-        with meeting.turn:
-            torch.set_num_threads(threads_of_torch)
+        """The parts of all workers, added in the order of their ranks."""
+        call, self.sums = self.sums, self.sums + 1
+        self.table.parts[call, self.rank] = tensor.detach().clone()
+        with own_generators():
+            self.table.turn.release()
             try:
-                found[rank] = work(Rank(rank, size, meeting))
-            except BaseException as error:
-                errors.append(error)
-                meeting.barrier.abort()
+                self.table.barrier.wait(timeout=60)
+            finally:
+                self.table.turn.acquire()
+        parts = [self.table.parts[call, rank] for rank in range(self.size)]
+        assert len({part.shape for part in parts}) == 1, "workers sum different things"
+        return torch.stack(parts).sum(0).to(tensor.dtype)
 
-    threads = [threading.Thread(target=run, args=(rank,), daemon=True) for rank in range(size)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    real = [error for error in errors if not isinstance(error, threading.BrokenBarrierError)]
-    if errors:
-        raise (real or errors)[0]
-    return [found[rank] for rank in range(size)]
+
+@contextlib.contextmanager
+def own_generators() -> Iterator[None]:
+    """The global generators are afterwards as they were, whoever draws from them meanwhile."""
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    yield
+    torch.set_rng_state(states[0])
+    np.random.set_state(states[1])
+    random.setstate(states[2])
+
+
+def together(size: int, work: Callable[[World], Result]) -> list[Result]:
+    """What ``work`` gives for each of ``size`` workers, which can sum over one another.
+
+    All must sum equally often, or this fails within a minute. The error of a worker is raised,
+    not that of the workers which waited for it in vain.
+    """
+    table = Table(size)
+
+    def one(rank: int) -> Any:
+        with table.turn:
+            try:
+                return work(Worker(rank, table))
+            except BaseException:
+                table.barrier.abort()  # nobody waits for one who will not come
+                raise
+
+    with ThreadPoolExecutor(size) as threads, own_generators():
+        waiting = [threads.submit(one, rank) for rank in range(size)]
+        errors = [error for future in waiting if (error := future.exception()) is not None]
+    for error in sorted(errors, key=lambda one: isinstance(one, threading.BrokenBarrierError)):
+        raise error
+    return [future.result() for future in waiting]

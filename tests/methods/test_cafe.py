@@ -29,7 +29,7 @@ from condensery.presets import PRESETS
 from condensery.types import Batch
 from condensery.world import World
 from methods.test_conformance import context, leaves, same, stepped
-from methods.worlds import together
+from worlds import together
 
 
 def small(**changes: Any) -> CAFE:

@@ -21,7 +21,7 @@ from condensery.methods import METHODS, Context, Method, State, name_of
 from condensery.models import entry
 from condensery.streams import Streams, borrow
 from condensery.world import Solo, World
-from methods.worlds import together
+from worlds import together
 
 WORKS = [
     pytest.param(name, kind, id=f"{name}-{kind}")

@@ -57,6 +57,35 @@ def perhaps_mixed(
     return augmentation.mix(streams("mix"), batch, classes)
 
 
+def altered_pair(
+    real: Batch,
+    synthetic: Batch,
+    augmentation: Augmentation,
+    streams: Streams,
+    classes: int,
+    chance: float = 0.0,
+    most: int | None = None,
+) -> tuple[Batch, Batch]:
+    """A class's real and synthetic samples as they are matched: altered alike, perhaps mixed.
+
+    Args:
+        real, synthetic: of one class; the synthetic ones differentiable.
+        streams: of this class and step.
+        chance: of CutMix within the class, of either side by itself.
+        most: at most this many synthetic samples, drawn at random; None: all.
+    """
+    if most is not None and most < len(synthetic.y):
+        order = torch.randperm(len(synthetic.y), generator=streams("subset"))
+        taken = order[:most].to(synthetic.y.device)
+        synthetic = Batch(_tensor(synthetic)[taken], synthetic.y[taken])
+    pair = altered_alike(augmentation, streams("draw"), real, synthetic)
+    first, second = (
+        perhaps_mixed(augmentation, streams.child(side), batch, classes, chance)
+        for side, batch in zip(("mix real", "mix synthetic"), pair, strict=True)
+    )
+    return first, second
+
+
 def batch_norms(network: nn.Module) -> list[_BatchNorm]:
     """The layers of a network that see a batch as a whole."""
     return [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]

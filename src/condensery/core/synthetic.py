@@ -81,6 +81,11 @@ class SyntheticSet:
             name: part.detach().clone().requires_grad_() for name, part in self.of(label).items()
         }
 
+    def decoded(self, label: int, leaves: Mapping[str, Tensor]) -> Batch:
+        """A class's samples with their hard labels, differentiable in ``leaves`` (see there)."""
+        x = self.codec.decode(leaves, self.modality)
+        return Batch(x, torch.full((len(x),), label, device=x.device))
+
     def decode(self) -> Batch:
         """All samples, data-normalised, decoded class by class, with hard labels; no gradient."""
         with torch.no_grad():

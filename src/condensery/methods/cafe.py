@@ -33,7 +33,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from condensery.core.cohort import Cohort
-from condensery.core.features import altered_alike, altered_each, perhaps_mixed, steady
+from condensery.core.features import altered_each, altered_pair, perhaps_mixed, steady
 from condensery.core.matching import leaf_gradient
 from condensery.core.sampling import candidates, drawn
 from condensery.core.starts import STARTS
@@ -364,16 +364,14 @@ class CAFE(Method):
         """Real and synthetic samples of a class, altered by one draw: the same in both passes."""
         streams = context.streams.child("match", state.step, label)
         real = drawn(problem, label, self.real_batch, streams("real"), context.device)
-        decoded = state.synthetic.codec.decode(leaves, problem.modality)
-        synthetic = Batch(decoded, torch.full((len(decoded),), label, device=decoded.device))
-        augmentation = self._augmentation(problem)
-        pair = altered_alike(augmentation, streams("draw"), real, synthetic)
-        mixed = [
-            perhaps_mixed(augmentation, streams.child(side), batch, problem.classes,
-                          self.mixup_in_matching)
-            for side, batch in zip(("mix real", "mix synthetic"), pair, strict=True)
-        ]  # fmt: skip
-        return mixed[0], mixed[1]
+        return altered_pair(
+            real,
+            state.synthetic.decoded(label, leaves),
+            self._augmentation(problem),
+            streams,
+            problem.classes,
+            self.mixup_in_matching,
+        )
 
     def _learn(self, state: CAFEState, problem: Problem, context: Context) -> int:
         """The network learns from the set until its accuracy has moved; how many epochs."""

@@ -154,10 +154,9 @@ class DM(Method):
         """Real and synthetic samples of a class, altered by one and the same draw."""
         key, streams = (state.step, label), context.streams
         real = drawn(problem, label, self.real_batch, streams("real", *key), context.device)
-        decoded = state.synthetic.codec.decode(leaves, problem.modality)
-        target = torch.full((len(decoded),), label, device=decoded.device)
+        synthetic = state.synthetic.decoded(label, leaves)
         augmentation = self._augmentation(problem)
-        return altered_alike(augmentation, streams("match", *key), real, Batch(decoded, target))
+        return altered_alike(augmentation, streams("match", *key), real, synthetic)
 
     def _augmentation(self, problem: Problem) -> Augmentation:
         return ImageAugmentation(self.operations, choose="one").fitted(problem.modality)

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor
 
 from condensery.core.cohort import Cohort, Peer
-from condensery.core.features import altered_alike, class_by_class, perhaps_mixed, steady
+from condensery.core.features import altered_pair, class_by_class, steady
 from condensery.core.learning import batches_of, learn, nth_batch
 from condensery.core.matching import (
     Gradients,
@@ -308,19 +308,15 @@ class IDC(Method):
         """Real and synthetic samples of a class, altered by one and the same draw."""
         streams = context.streams.child("match", state.step, label)
         real = problem.batch(self.real(state, problem, label, context), device=context.device)
-        decoded = state.synthetic.codec.decode(leaves, problem.modality)
-        if len(decoded) > self.synthetic_batch:
-            order = torch.randperm(len(decoded), generator=streams("subset"))
-            decoded = decoded[order[: self.synthetic_batch].to(decoded.device)]
-        target = torch.full((len(decoded),), label, device=decoded.device)
-        augmentation = self._augmentation(problem)
-        pair = altered_alike(augmentation, streams("draw"), real, Batch(decoded, target))
-        mixed = [
-            perhaps_mixed(augmentation, streams.child(side), batch, problem.classes,
-                          self.mixup_in_matching)
-            for side, batch in zip(("mix real", "mix synthetic"), pair, strict=True)
-        ]  # fmt: skip
-        return mixed[0], mixed[1]
+        return altered_pair(
+            real,
+            state.synthetic.decoded(label, leaves),
+            self._augmentation(problem),
+            streams,
+            problem.classes,
+            self.mixup_in_matching,
+            self.synthetic_batch,
+        )
 
     def real(self, state: IDCState, problem: Problem, label: int, context: Context) -> Tensor:
         """Positions of the class's next real samples: an endless shuffled stream, whole batches."""

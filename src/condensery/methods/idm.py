@@ -30,8 +30,8 @@ from torch import Tensor
 
 from condensery.core.cohort import Peer
 from condensery.core.features import (
-    altered_alike,
     altered_each,
+    altered_pair,
     class_by_class,
     mean_gap,
     perhaps_mixed,
@@ -297,19 +297,15 @@ class IDM(Method):
         """Real and synthetic samples of a class, altered by one and the same draw."""
         streams = context.streams.child("match", state.step, label)
         real = drawn(problem, label, self.real_batch, streams("real"), context.device)
-        decoded = state.synthetic.codec.decode(leaves, problem.modality)
-        if self.synthetic_batch is not None and self.synthetic_batch < len(decoded):
-            order = torch.randperm(len(decoded), generator=streams("subset"))
-            decoded = decoded[order[: self.synthetic_batch].to(decoded.device)]
-        target = torch.full((len(decoded),), label, device=decoded.device)
-        augmentation = self._augmentation(problem, self.operations)
-        pair = altered_alike(augmentation, streams("draw"), real, Batch(decoded, target))
-        mixed = [
-            perhaps_mixed(augmentation, streams.child(side), batch, problem.classes,
-                          self.mixup_in_matching)
-            for side, batch in zip(("mix real", "mix synthetic"), pair, strict=True)
-        ]  # fmt: skip
-        return mixed[0], mixed[1]
+        return altered_pair(
+            real,
+            state.synthetic.decoded(label, leaves),
+            self._augmentation(problem, self.operations),
+            streams,
+            problem.classes,
+            self.mixup_in_matching,
+            self.synthetic_batch,
+        )
 
     def _learn(self, member: Member, problem: Problem, context: Context, step: int) -> float:
         """A network learns from a few real batches, and its accuracy is counted. Mean loss."""
