@@ -216,8 +216,9 @@ class TestSamples:
     def _batches(self) -> Iterator[Batch]:
         for start in range(0, len(self.split), self.size):
             here = slice(start, start + self.size)
-            raw = torch.from_numpy(np.ascontiguousarray(self.split.samples[here]))
-            labels = torch.from_numpy(np.ascontiguousarray(self.split.labels[here]))
+            # Copies: a slice of a memory map is read-only, which torch does not take.
+            raw = torch.from_numpy(np.array(self.split.samples[here]))
+            labels = torch.from_numpy(np.array(self.split.labels[here]))
             yield Batch(self.modality.normalise(raw.to(self.device)), labels.to(self.device))
 
 
