@@ -40,6 +40,12 @@ class Record:
         settings: the recipe's values that applied to this network (rate, optimiser, batch, ...).
         fingerprint: of the exported set; a set that was changed since is measured anew.
         circumstances: hardware, versions, commit; see ``circumstances()``.
+        labels: what the network learned from: ``hard``, or the regime of soft labels.
+        class_accuracy: accuracy of each class, in ``[0, 1]``, in the order of the labels; their
+            mean is ``accuracy`` where all classes have equally many test samples.
+        confusion: counts ``[true class][predicted class]``; None where nobody asked, or where
+            there are too many classes to keep it for every cell.
+        curve: ``[epoch, accuracy]`` of each check on the way, when ``check_every`` was given.
     """
 
     row: str
@@ -63,6 +69,10 @@ class Record:
     settings: dict[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     circumstances: dict[str, Any] = field(default_factory=dict)
+    labels: str = "hard"
+    class_accuracy: list[float] | None = None
+    confusion: list[list[int]] | None = None
+    curve: list[list[float]] | None = None
 
     def key(self) -> tuple[Any, ...]:
         """What makes a cell of the grid: two records with one key measured the same thing."""
