@@ -611,3 +611,19 @@ def test_two_steps_of_preset_smoke_run(name: str) -> None:
     for _ in range(plan.steps or 0):
         method.step(state, problem, context())
     assert state.step == 2
+
+
+def test_multi_formation_matches_and_exports_the_whole_image_beside_its_tiles() -> None:
+    problem = images()
+    method = small(formation="multi", factor=2)
+    state = begun(method, problem)
+    start = state.synthetic.stored["pixels"].clone()
+    assert len(state.synthetic.decode().y) == 5 * len(state.synthetic)
+    assert torch.equal(start, begun(small(factor=2), problem).synthetic.stored["pixels"])
+
+    method.step(state, problem, context())
+    single = begun(small(factor=2), problem)
+    small(factor=2).step(single, problem, context())
+    moved = state.synthetic.stored["pixels"]
+    assert not torch.equal(moved, start)
+    assert not torch.equal(moved, single.synthetic.stored["pixels"])

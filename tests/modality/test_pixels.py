@@ -105,6 +105,26 @@ def test_packing_and_unpacking_equal_cutting_tiles_by_hand(
     )
 
 
+@pytest.mark.parametrize(("factor", "expected"), [(1, 1), (2, 5), (3, 14)])
+def test_multi_formation_reads_the_whole_image_and_then_every_finer_cut(
+    factor: int, expected: int
+) -> None:
+    single, multi = Pixels(factor), Pixels(factor, formation="multi")
+    modality, count = image(3, 6, 12), 2
+    assert (multi.multiplies, multi.holds, single.holds) == (expected, factor**2, factor**2)
+
+    real = reals(modality, count * multi.holds)
+    stored = multi.encode(real, modality)
+    assert torch.equal(stored["pixels"], single.encode(real, modality)["pixels"])
+    decoded = multi.decode(stored, modality)
+    by_hand = [Pixels(one).decode(stored, modality) for one in range(1, factor + 1)]
+    assert torch.equal(decoded, torch.cat(by_hand))
+    torch.testing.assert_close(decoded[:count], modality.from_pixels(stored["pixels"]))
+
+    labels = multi.labels(torch.tensor([4, 7]))
+    assert labels.tolist() == [4, 7] * expected
+
+
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("factor", [1, 2, 3])
 def test_tiles_of_one_colour_survive_exactly_and_come_back_row_by_row(

@@ -24,7 +24,7 @@ ForClass = Callable[[int], dict[str, Tensor]]
 
 
 def random_start(problem: Problem, per_class: int, codec: Codec, streams: Streams) -> SyntheticSet:
-    """Real samples drawn without replacement, ``codec.multiplies`` of them in each stored one.
+    """Real samples drawn without replacement, ``codec.holds`` of them in each stored one.
 
     Args:
         problem: the data. per_class: stored samples per class, at least 1.
@@ -33,7 +33,7 @@ def random_start(problem: Problem, per_class: int, codec: Codec, streams: Stream
     Raises:
         UsageError: a class has too few samples.
     """
-    wanted = per_class * codec.multiplies
+    wanted = per_class * codec.holds
 
     def one(label: int) -> dict[str, Tensor]:
         positions = enough(problem, label, wanted)
@@ -60,7 +60,7 @@ def kmeans_start(
         most: cluster at most this many samples of a class, drawn at random; None: all.
         seeding: see ``condensery.core.sampling.seeds``.
     """
-    wanted = per_class * codec.multiplies
+    wanted = per_class * codec.holds
 
     def one(label: int) -> dict[str, Tensor]:
         positions = candidates(
@@ -82,7 +82,7 @@ def herding_start(
     Args:
         embed: as in ``kmeans_start``; None: pixels.
     """
-    wanted = per_class * codec.multiplies
+    wanted = per_class * codec.holds
 
     def one(label: int) -> dict[str, Tensor]:
         positions = enough(problem, label, wanted)
@@ -122,7 +122,7 @@ def mosaic_start(
     Raises:
         UsageError: not images, or a pool that is smaller than what is wanted of a class.
     """
-    wanted = per_class * codec.multiplies
+    wanted = per_class * codec.holds
     if problem.modality.kind != "image":
         raise UsageError(
             f"mosaics are made of images; {problem.name} holds {problem.modality.kind}"
@@ -157,12 +157,13 @@ def mosaic_view(name: str, codec: Codec, modality: Modality) -> View:
 
     def decoded(x: Tensor) -> Tensor:
         # Each sample fills a stored one by itself: its parts are all the same.
-        stored = codec.encode(x.repeat(codec.multiplies, 1, 1, 1), modality)
-        return codec.decode(codec.quantise(stored, modality), modality)[: len(x)]
+        stored = codec.encode(x.repeat(codec.holds, 1, 1, 1), modality)
+        # The last part: a whole tile, also where the codec reads coarser ones before it.
+        return codec.decode(codec.quantise(stored, modality), modality)[-len(x) :]
 
     def padded(x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        factor = round(codec.multiplies**0.5)
+        factor = round(codec.holds**0.5)
         rows, columns = height // factor, width // factor
         x = F.interpolate(x, [rows, columns], mode="bilinear", antialias=True)
         left, top = (width - columns) // 2, (height - rows) // 2
@@ -174,7 +175,7 @@ def mosaic_view(name: str, codec: Codec, modality: Modality) -> View:
 
 def mean_start(problem: Problem, per_class: int, codec: Codec, streams: Streams) -> SyntheticSet:
     """Class means; several per class are k-means centres, largest cluster first."""
-    wanted = per_class * codec.multiplies
+    wanted = per_class * codec.holds
 
     def one(label: int) -> dict[str, Tensor]:
         x = problem.samples(enough(problem, label, wanted))

@@ -68,7 +68,7 @@ def baselines(
     drawn = [one for one, _ in sets] if replicates is None else list(replicates)
     further = [FURTHER * more + seed for more in range(1, draws) for seed in drawn]
     forms = {"": plain_codec(first)}
-    if first.codec.multiplies > 1:
+    if first.codec.holds > 1:
         forms[" packed"] = first.codec
     rows: dict[str, list[tuple[int, SyntheticSet]]] = {}
     for one in which:
@@ -98,11 +98,11 @@ def fitting(problem: Problem, codec: Codec, stored_bytes: int) -> int:
     Raises:
         UsageError: not even one fits.
     """
-    one = codec.encode(problem.samples(range(codec.multiplies)), problem.modality)
+    one = codec.encode(problem.samples(range(codec.holds)), problem.modality)
     label = 1 if problem.classes <= 256 else 2
     each = codec.nbytes(one, problem.modality) + label
     smallest = min(len(problem.of(label)) for label in problem.labels)
-    count = min(stored_bytes // (problem.classes * each), smallest // codec.multiplies)
+    count = min(stored_bytes // (problem.classes * each), smallest // codec.holds)
     if count < 1:
         raise UsageError(
             f"{stored_bytes:,} bytes, or a smallest class of {smallest} samples, leave no room for "

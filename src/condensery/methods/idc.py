@@ -15,8 +15,9 @@ Batch norms use the statistics of mixed real samples while gradients are matched
 matched, features are not.
 
 Differs from the authors' code: real samples of a start are drawn at random, not the first of their
-class; a decoded set is always one of equal tiles (of their formations ``single``; ``multi`` and
-``bound`` are not offered), whose number must divide the image's sides; networks that were trained
+class; the tiles of a side must divide it; of their formations ``single`` and ``multi`` are here,
+``bound``, which only their ImageNet presets use, is not: ``synthetic_batch`` bounds what is matched;
+networks that were trained
 beforehand (``pretrained``) are trained when they are first wanted; every draw has a stream of its
 own. HMDC's authors' re-implementation differs further; its behaviours are fields, all together in
 preset ``hmdc-authors``.
@@ -93,6 +94,8 @@ class IDC(Method):
         start_from: the step-0 set: random, kmeans (of the network's embeddings, as it was drawn),
             mean or noise.
         factor: tiles per side of a stored image; 1 packs nothing ("IDC-I").
+        formation: what decoding reads: the tiles (``single``), or also the whole image and every
+            coarser cut of it (``multi``).
         lr: step of the synthetic set, in units of what is stored (pixels in [0, 1]), for 10 samples
             per class of the reference side. momentum: of its SGD, below 1.
         scale_lr: multiply ``lr`` by samples per class / 10 and by an image's area / reference_side
@@ -136,6 +139,7 @@ class IDC(Method):
     peer: PeerSpec = PeerSpec("convnet3", lr=1e-2, momentum=0.9, weight_decay=5e-4)
     start_from: Literal["random", "kmeans", "mean", "noise"] = "random"
     factor: int = 2
+    formation: Literal["single", "multi"] = "single"
     lr: float = 5e-3
     momentum: float = 0.5
     scale_lr: bool = True
@@ -193,10 +197,9 @@ class IDC(Method):
         """Packed pixels; a tile takes every ``factor``-th pixel of a real sample."""
         clamp = self.clamp == "step"
         if self.normalised_storage:
-            return Pixels(
-                self.factor, corners=True, space="normalised", order="column", clamp=clamp
-            )
-        return Pixels(self.factor, shrink="nearest", clamp=clamp)
+            return Pixels(self.factor, corners=True, space="normalised", order="column",
+                          clamp=clamp, formation=self.formation)  # fmt: skip
+        return Pixels(self.factor, shrink="nearest", clamp=clamp, formation=self.formation)
 
     def start(self, problem: Problem, per_class: int, context: Context) -> SyntheticSet:
         """The step-0 set."""

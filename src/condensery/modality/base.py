@@ -82,13 +82,18 @@ class Codec(ABC):
         """Samples that one stored sample decodes to."""
         return 1
 
+    @property
+    def holds(self) -> int:
+        """Real samples that one stored sample is made of."""
+        return self.multiplies
+
     def plain(self) -> Codec:
         """The same storage read without multiplying: stored samples as they lie there."""
         return self
 
     @abstractmethod
     def encode(self, real: Tensor, modality: Modality) -> dict[str, Tensor]:
-        """Stored leaves from data-normalised real samples, ``multiplies`` of them in each."""
+        """Stored leaves from data-normalised real samples, ``holds`` of them in each."""
 
     @abstractmethod
     def noise(

@@ -115,6 +115,8 @@ class Pixels(Codec):
         space: leaves hold ``pixel`` values in [0, 1] or data-``normalised`` ones (released codes).
         clamp: whether ``project_`` brings pixels back to [0, 1].
         order: of the decoded tiles: ``row`` by row, or ``column`` by column (released HMDC).
+        formation: ``single`` decodes the tiles; ``multi`` the whole image first, then its 2 x 2
+            tiles, and so on up to ``factor`` x ``factor``: 5 samples at factor 2 (IDC, section 4).
     """
 
     kind: ClassVar[str] = "pixels"
@@ -125,6 +127,7 @@ class Pixels(Codec):
     space: Literal["pixel", "normalised"] = "pixel"
     clamp: bool = True
     order: Literal["row", "column"] = "row"
+    formation: Literal["single", "multi"] = "single"
 
     def __post_init__(self) -> None:
         if self.factor < 1:
@@ -132,43 +135,54 @@ class Pixels(Codec):
 
     @property
     def multiplies(self) -> int:
+        """``factor`` squared, or with ``multi`` the sum of the squares up to it."""
+        return sum(factor**2 for factor in self._factors)
+
+    @property
+    def holds(self) -> int:
         """``factor`` squared."""
         return self.factor**2
+
+    @property
+    def _factors(self) -> range:
+        """Tiles per side of each reading of a stored image."""
+        return range(1 if self.formation == "multi" else self.factor, self.factor + 1)
 
     def plain(self) -> Pixels:
         """The same without packing."""
         return replace(self, factor=1)
 
-    def tile_size(self, modality: Modality) -> tuple[int, int]:
-        """Height and width of a tile.
+    def tile_size(self, modality: Modality, factor: int | None = None) -> tuple[int, int]:
+        """Height and width of a tile; ``factor`` None: the codec's own.
 
         Raises:
-            ValueError: height or width is no multiple of ``factor``.
+            ValueError: height or width is no multiple of the factor.
         """
         height, width = modality.shape[-2:]
-        if height % self.factor or width % self.factor:
+        factor = factor or self.factor
+        if height % factor or width % factor:
             raise ValueError(
-                f"images of {height} x {width} cannot be packed {self.factor} x {self.factor}: "
+                f"images of {height} x {width} cannot be packed {factor} x {factor}: "
                 f"choose a factor that divides both (factor 1 packs nothing)"
             )
-        return height // self.factor, width // self.factor
+        return height // factor, width // factor
 
     def encode(self, real: Tensor, modality: Modality) -> dict[str, Tensor]:
-        """Pack data-normalised ``(factor^2 * n, C, H, W)`` into ``n`` stored images.
+        """Pack data-normalised ``(holds * n, C, H, W)`` into ``n`` stored images.
 
         Image ``k * n + m`` becomes tile ``k`` (row by row) of stored image ``m``.
 
         Raises:
             ValueError: the count is no multiple of ``factor`` squared, or the size of ``factor``.
         """
-        if len(real) % self.multiplies:
+        if len(real) % self.holds:
             raise ValueError(
                 f"{len(real)} images do not fill whole {self.factor} x {self.factor} mosaics"
             )
         tile = self.tile_size(modality)
         if self.factor > 1:
             real = self._resize(real, tile, self.shrink)
-        count = len(real) // self.multiplies
+        count = len(real) // self.holds
         tiles = real.view(self.factor, self.factor, count, *real.shape[1:])
         packed = tiles.permute(2, 3, 0, 4, 1, 5).reshape(count, *modality.shape)
         assert isinstance(modality, Image)
@@ -185,18 +199,22 @@ class Pixels(Codec):
         return stored
 
     def decode(self, stored: Mapping[str, Tensor], modality: Modality) -> Tensor:
-        """``(n, C, H, W)`` to data-normalised ``(factor^2 * n, C, H, W)``; block-major."""
-        leaf = stored["pixels"]
+        """``(n, C, H, W)`` to data-normalised ``(multiplies * n, C, H, W)``; block-major."""
         assert isinstance(modality, Image)
-        if self.factor == 1:
-            return modality.from_pixels(leaf) if self.space == "pixel" else leaf
-        height, width = self.tile_size(modality)
+        parts = [self._tiles(stored["pixels"], modality, factor) for factor in self._factors]
+        large = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return modality.from_pixels(large) if self.space == "pixel" else large
+
+    def _tiles(self, leaf: Tensor, modality: Modality, factor: int) -> Tensor:
+        """``factor`` x ``factor`` tiles of each stored image, each enlarged to a whole one."""
+        if factor == 1:
+            return leaf
+        height, width = self.tile_size(modality, factor)
         count, channels = leaf.shape[:2]
-        tiles = leaf.view(count, channels, self.factor, height, self.factor, width)
+        tiles = leaf.view(count, channels, factor, height, factor, width)
         first = (2, 4) if self.order == "row" else (4, 2)
         blocks = tiles.permute(*first, 0, 1, 3, 5).reshape(-1, channels, height, width)
-        large = self._resize(blocks, tuple(modality.shape[-2:]), "bilinear")
-        return modality.from_pixels(large) if self.space == "pixel" else large
+        return self._resize(blocks, tuple(modality.shape[-2:]), "bilinear")
 
     def _resize(self, x: Tensor, size: tuple[int, ...], mode: str) -> Tensor:
         corners = self.corners if mode == "bilinear" else None
