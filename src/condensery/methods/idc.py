@@ -16,11 +16,10 @@ matched, features are not.
 
 Differs from the authors' code: real samples of a start are drawn at random, not the first of their
 class; the tiles of a side must divide it; of their formations ``single`` and ``multi`` are here,
-``bound``, which only their ImageNet presets use, is not: ``synthetic_batch`` bounds what is matched;
-networks that were trained
-beforehand (``pretrained``) are trained when they are first wanted; every draw has a stream of its
-own. HMDC's authors' re-implementation differs further; its behaviours are fields, all together in
-preset ``hmdc-authors``.
+``bound``, which only their ImageNet presets use, is not: ``synthetic_batch`` bounds what is
+matched; networks that were trained beforehand (``pretrained``) are trained when they are first
+wanted; every draw has a stream of its own. HMDC's authors' re-implementation differs further; its
+behaviours are fields, all together in preset ``hmdc-authors``.
 """
 
 from __future__ import annotations
