@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from condensery.records import Record, append
+from condensery.report.panels import Panel, panels
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -34,6 +35,16 @@ def grid(cells: dict[tuple[str, str], list[list[float]]], **values: Any) -> list
         for i, seeds in enumerate(replicates)
         for j, points in enumerate(seeds)
     ]
+
+
+def three_rows() -> Panel:
+    """Three rows on two networks with two sets each; Random was not measured on one of them."""
+    rows = ("hmdc", "start", "random")
+    cells = {(row, model): [[60.0 - 5 * place, 62.0 - 5 * place]] * 2
+             for place, row in enumerate(rows) for model in ("convnet3", "mlp")}  # fmt: skip
+    del cells["random", "mlp"]
+    (found,) = panels(grid(cells))
+    return found
 
 
 def sheet(tiles: np.ndarray, path: Path, columns: int, times: int) -> None:

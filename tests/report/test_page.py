@@ -57,7 +57,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_all_promised_files_are_written(demo: Path) -> None:
     names = {path.name for path in demo.iterdir()}
     assert {"report.html", "table.md", "table.csv", "differences.csv", "records.csv"} <= names
-    for figure in ("accuracy", "gap-hmdc", "heatmap", "balance-run", "terms-run"):
+    for figure in ("accuracy", "gap-hmdc", "heatmap", "seconds", "balance-hmdc", "terms-hmdc"):
         assert {f"{figure}.png", f"{figure}.svg"} <= names
 
 
@@ -77,7 +77,7 @@ def test_every_picture_has_words_and_every_name_is_used_once(demo: Path) -> None
     pictures = [attributes for tag, attributes in page.tags if tag == "img"]
     assert len(pictures) == 20 and all(one.get("alt") for one in pictures)
     drawings = [attributes for tag, attributes in page.tags if tag == "svg"]
-    assert len(drawings) == 5 and all(one.get("aria-label") for one in drawings)
+    assert len(drawings) == 6 and all(one.get("aria-label") for one in drawings)
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
 

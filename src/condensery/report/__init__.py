@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from condensery.errors import UsageError
-from condensery.report import figures, page, tables
-from condensery.report.gather import Sources, gather
-from condensery.report.panels import panels
+from condensery.report import comparison, curves, details, figures, matrices, page, tables
+from condensery.report.gather import Gathered, Sources, by_kind, gather
+from condensery.report.panels import Panel, panels
+from condensery.report.sections import Maker, Section
 from condensery.report.tables import terminal_table
+
+# Who adds a part to the page; each gives its sections, or none, from what was gathered.
+MAKERS: tuple[Maker, ...] = ()
 
 
 def report(sources: Sources, out: str | Path) -> Path:
     """Draw what run directories (or records) say.
 
     Writes into ``out``: ``report.html`` (one file that holds everything), ``table.md``,
-    ``table.csv``, ``differences.csv``, ``records.csv``, and each figure as ``.png`` and ``.svg``.
-    Files of an earlier report there are replaced; other files are left alone. What is missing or
-    damaged in a run is a visible hole and a line under "Notes".
+    ``table.csv``, ``differences.csv``, ``records.csv``, where records tell them also
+    ``class-accuracy.csv`` and ``confusion.csv``, and each figure as ``.png`` and ``.svg``. Files of
+    an earlier report there are replaced; other files are left alone. What is missing or damaged in
+    a run is a visible hole and a line under "Notes".
 
     Args:
         sources: a run directory, several, or records. Runs that differ in nothing but their seed
@@ -35,19 +41,58 @@ def report(sources: Sources, out: str | Path) -> Path:
         raise UsageError(f"{folder} is a file; --out wants a directory")
     folder.mkdir(parents=True, exist_ok=True)
     shown = panels(gathered.records)
+    names = [_class_names(gathered, panel) for panel in shown]
     panel_views = []
-    for number, panel in enumerate(shown, start=1):
-        prefix = f"{number}-" if len(shown) > 1 else ""
-        panel_views.append(page.panel_view(panel, figures.panel_drawings(panel, prefix)))
-    run_views = [page.run_view(run, figures.run_drawings(run)) for run in gathered.runs]
-    drawn = [view.drawings for view in panel_views] + [view.drawings for view in run_views]
-    for drawing in (one for drawings in drawn for one in drawings):
+    for place, panel in enumerate(shown):
+        prefix = f"{place + 1}-" if len(shown) > 1 else ""
+        figured = comparison.panel_drawings(panel, prefix)
+        classes = matrices.class_drawings(panel, names[place], prefix)
+        panel_views.append(page.panel_view(panel, figured, classes))
+    group_views = [page.group_view(kind, runs, curves.run_drawings(runs, kind))
+                   for kind, runs in by_kind(gathered.runs).items()]  # fmt: skip
+    sections = [section for maker in MAKERS for section in maker(gathered, shown)]
+    drawn = [drawing for view in panel_views for drawing in (*view.drawings, *view.classes)]
+    drawn += [drawing for view in group_views for drawing in view.drawings]
+    drawn += [drawing for section in sections for drawing in section.drawings]
+    for drawing in drawn:
         figures.save(drawing, folder)
-    tables.write_csv(shown, gathered.records, folder)
-    (folder / "table.md").write_text(tables.markdown(shown), encoding="utf-8")
+    _write_tables(gathered, shown, names, sections, folder)
     target = folder / "report.html"
-    target.write_text(page.render(gathered, panel_views, run_views), encoding="utf-8")
+    rendered = page.render(gathered, panel_views, group_views, sections)
+    target.write_text(rendered, encoding="utf-8")
     return target
+
+
+def _write_tables(
+    gathered: Gathered,
+    shown: Sequence[Panel],
+    names: Sequence[Sequence[str]],
+    sections: Sequence[Section],
+    folder: Path,
+) -> None:
+    """``table.md`` with all tables, and what they hold as ``.csv``."""
+    tables.write_csv(shown, gathered.records, folder)
+    pairs = list(zip(shown, names, strict=True))
+    for file, values in (("class-accuracy", details.class_values), ("confusion", details.counts)):
+        found = [row for panel, classes in pairs for row in values(panel, classes)]
+        if found:
+            tables.write_rows(folder / f"{file}.csv", found)
+    texts = [tables.markdown(shown)]
+    for one in sections:
+        texts += [tables.markdown_grids(one.title, one.grids, one.legend)] if one.grids else []
+        rows = [row for grid in one.grids for row in tables.grid_values(grid)]
+        if one.name and rows:
+            tables.write_rows(folder / f"{one.name}.csv", rows)
+    (folder / "table.md").write_text("\n".join(texts), encoding="utf-8")
+
+
+def _class_names(gathered: Gathered, panel: Panel) -> list[str]:
+    """Names of the classes as a run on these data tells them; else their numbers."""
+    for run in gathered.runs:
+        named = run.label_names if run.settings.get("data") == panel.data else []
+        if len(named) == panel.classes:
+            return named
+    return list(map(str, range(panel.classes)))
 
 
 __all__ = ["Sources", "report", "terminal_table"]

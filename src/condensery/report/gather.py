@@ -186,6 +186,14 @@ def _row(one: Record) -> tuple[Any, ...]:
     return one.data, one.row, one.per_class
 
 
+def by_kind(runs: Sequence[RunFiles]) -> dict[str, list[RunFiles]]:
+    """Runs by what they are replicates of, in the order in which they were given."""
+    found: dict[str, list[RunFiles]] = {}
+    for run, kind in zip(runs, _kinds(runs), strict=True):
+        found.setdefault(kind, []).append(run)
+    return found
+
+
 def _kinds(runs: Sequence[RunFiles]) -> list[str]:
     """For each run what it is a replicate of: its method, or the first such run's name."""
     keys = [_apart_from_seed(run) for run in runs]

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from condensery.report import style
+from condensery.report.commands import (
+    alike_commands,
+    condense_command,
+    evaluate_command,
+    unknown_weights,
+)
 from condensery.report.figures import Drawing, inline, slug
-from condensery.report.gather import Gathered, RunFiles, mapping
+from condensery.report.gather import Gathered, RunFiles, mapping, number
 from condensery.report.panels import Panel
 from condensery.report.pictures import Album, album
+from condensery.report.sections import Section
 from condensery.report.tables import (
     GAP_LEGEND,
     LEGEND,
@@ -21,8 +26,11 @@ from condensery.report.tables import (
     Grid,
     best_checks,
     differences,
+    headline,
     results,
 )
+
+FEW_CLASSES = 10  # of each seed behind the first: enough to see how alike seeds are
 
 
 @dataclass(frozen=True)
@@ -31,47 +39,72 @@ class PanelView:
 
     panel: Panel
     results: Grid
+    headline: Grid | None
     differences: tuple[Grid, ...]
     best: Grid | None
     drawings: tuple[Drawing, ...]
+    classes: tuple[Drawing, ...]
 
 
 @dataclass(frozen=True)
-class RunView:
-    """A run as the page shows it."""
+class GroupView:
+    """Runs that differ in nothing but their seed, as the page shows them: the first stands for all.
 
-    run: RunFiles
+    Attributes:
+        name: of the kind. anchor: for links. runs: at least one. album: of the first.
+        others: name and album of each further run, with fewer pictures.
+        facts: a table with a line a run. drawings: curves, all seeds in one figure.
+        settings, command: of the first. alike: what is different in the others' commands.
+    """
+
+    name: str
+    anchor: str
+    runs: tuple[RunFiles, ...]
     album: Album
+    others: tuple[tuple[str, Album], ...]
+    facts: Grid
     drawings: tuple[Drawing, ...]
-    facts: tuple[tuple[str, str], ...]
     settings: tuple[tuple[str, str], ...]
-    circumstances: tuple[tuple[str, str], ...]
     command: str
+    alike: tuple[str, ...]
 
 
-def panel_view(panel: Panel, drawings: Sequence[Drawing]) -> PanelView:
-    """Tables and figures of a comparison."""
+def panel_view(
+    panel: Panel, drawings: Sequence[Drawing], classes: Sequence[Drawing] = ()
+) -> PanelView:
+    """Tables and figures of a comparison; ``classes``: figures that tell of single classes."""
     gaps = tuple(differences(panel, row) for row in panel.condensed)
-    return PanelView(panel, results(panel), gaps, best_checks(panel), tuple(drawings))
+    top = headline(panel) if panel.condensed else None
+    return PanelView(panel, results(panel), top, gaps, best_checks(panel), tuple(drawings),
+                     tuple(classes))  # fmt: skip
 
 
-def run_view(run: RunFiles, drawings: Sequence[Drawing]) -> RunView:
-    """Pictures, curves and settings of a run."""
-    settings = {name: value for name, value in run.settings.items() if name != "fields"}
-    fields = mapping(run.settings.get("fields"))
-    return RunView(
-        run,
-        album(run),
+def group_view(name: str, runs: Sequence[RunFiles], drawings: Sequence[Drawing]) -> GroupView:
+    """Pictures, curves and settings of runs of one kind."""
+    first = runs[0]
+    settings = {key: value for key, value in first.settings.items() if key != "fields"}
+    fields = mapping(first.settings.get("fields"))
+    return GroupView(
+        style.look(name).label,
+        slug(name),
+        tuple(runs),
+        album(first),
+        tuple((run.name, album(run, FEW_CLASSES)) for run in runs[1:]),
+        _facts(name, runs),
         tuple(drawings),
-        facts=tuple(_facts(run)),
-        settings=_pairs({**settings, **fields}),
-        circumstances=_pairs(run.circumstances),
-        command=condense_command(run),
+        _pairs({**settings, **fields}),
+        condense_command(first),
+        tuple(alike_commands(runs)),
     )
 
 
-def render(gathered: Gathered, panels: Sequence[PanelView], runs: Sequence[RunView]) -> str:
-    """The whole page as HTML. Every text is escaped; figures are the only markup from outside."""
+def render(
+    gathered: Gathered,
+    panels: Sequence[PanelView],
+    groups: Sequence[GroupView],
+    sections: Sequence[Section] = (),
+) -> str:
+    """The whole page as HTML. Every text is escaped; figures and fragments are sound markup."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -83,16 +116,14 @@ def render(gathered: Gathered, panels: Sequence[PanelView], runs: Sequence[RunVi
         undefined=StrictUndefined,
     )
     environment.filters["figure"] = lambda drawing: Markup(inline(drawing))
-    environment.filters["slug"] = slug
-    environment.filters["label"] = lambda row: style.look(row).label
-    notes = [*gathered.notes, *(note for view in panels for note in view.panel.notes)]
-    notes += [note for view in runs for note in view.album.notes]
+    environment.filters["sound"] = Markup
     return environment.get_template("report.html").render(
         title=_title(gathered, panels),
         subtitle=_subtitle(gathered, panels),
         panels=panels,
-        runs=runs,
-        notes=list(dict.fromkeys(notes)),
+        groups=groups,
+        sections=sections,
+        notes=_notes(gathered, panels, groups, sections),
         legend=LEGEND,
         gap_legend=GAP_LEGEND,
         cost=[_cost(view.panel) for view in panels],
@@ -101,42 +132,38 @@ def render(gathered: Gathered, panels: Sequence[PanelView], runs: Sequence[RunVi
     )
 
 
-def condense_command(run: RunFiles) -> str:
-    """The command line that makes this set again, every setting written out; empty if unknown."""
-    settings = run.settings
-    if not settings.get("data") or not settings.get("method"):
-        return ""
-    budget = mapping(run.config.get("budget"))
-    steps = run.about.get("steps", budget.get("steps", settings.get("steps")))
-    source = mapping(run.config.get("source"))
-    options = [("--method", settings["method"]), ("--per-class", settings.get("per_class"))]
-    options += [("--steps", steps), ("--seed", settings.get("seed"))]
-    options += [("--init", settings.get("init")), ("--out", f"runs/{run.name}")]
-    options += [(f"--{name.replace('_', '-')}", source.get(name) or None)
-                for name in ("data_dir", "label", "size", "validation")]  # fmt: skip
-    lines = [f"condensery condense {_quoted(source.get('data') or settings['data'])}"]
-    lines += [f"{name} {_quoted(value)}" for name, value in options if value is not None]
-    fields = mapping(settings.get("fields"))
-    lines += [f"--method.{name} {_quoted(value)}" for name, value in fields.items()]
-    return " \\\n  ".join(lines)
+def _notes(
+    gathered: Gathered,
+    panels: Sequence[PanelView],
+    groups: Sequence[GroupView],
+    sections: Sequence[Section],
+) -> list[str]:
+    notes = [*gathered.notes, *(note for view in panels for note in view.panel.notes)]
+    notes += [note for view in groups for note in view.album.notes]
+    notes += [note for view in groups for _, held in view.others for note in held.notes]
+    notes += [note for one in sections for note in one.notes]
+    notes += [f"{view.panel.title}: put the folder of {file} before its name in --models"
+              for view in panels for file in unknown_weights(view.panel)]  # fmt: skip
+    return list(dict.fromkeys(notes))
 
 
-def evaluate_command(panel: Panel, runs: Sequence[RunFiles]) -> str:
-    """The command line that measures these numbers again."""
-    places = [_quoted(f"runs/{run.name}") for run in runs] or ["DIR"]
-    seeds = ",".join(map(str, sorted({one.seed for one in panel.records})))
-    # A shortened recipe says so in its name: "quick (20 updates)".
-    shortened = re.fullmatch(r"(.*) \((\d+) (epochs|updates)\)", panel.recipe)
-    recipe = shortened[1] if shortened else panel.recipe
-    options = [f"--models {_quoted(','.join(panel.seen))}", f"--seeds {seeds}"]
-    options += [f"--recipe {_quoted(recipe)}", f"--split {_quoted(panel.split)}"]
-    options += [f"--{shortened[3]} {shortened[2]}"] if shortened else []
-    return " \\\n  ".join([f"condensery evaluate {' '.join(places)}", *options])
-
-
-def _quoted(value: Any) -> str:
-    """A value as a shell takes it and the command line reads it."""
-    return shlex.quote(value if isinstance(value, str) else json.dumps(value, default=str))
+def _facts(name: str, runs: Sequence[RunFiles]) -> Grid:
+    """What the runs are, in a few numbers, a line each."""
+    heads = ("seed", "steps", "seconds", "stored samples", "decoded samples", "bytes")
+    rows = []
+    for run in runs:
+        card, about = run.card, run.about
+        last = run.events[-1]["step"] if run.events else None
+        told = (
+            str(run.settings.get("seed", style.HOLE)),
+            _number(about.get("steps", last)),
+            style.seconds(about["seconds"]) if number(about.get("seconds")) else style.HOLE,
+            *(_number(card.get(key)) for key in ("stored_samples", "decoded_samples", "bytes")),
+        )
+        rows.append((run.name, Cell(run.name), tuple(map(Cell, told))))
+    factor = mapping(runs[0].card.get("codec")).get("factor", 1)
+    packed = f", {factor} × {factor} samples packed in one" if factor != 1 else ""
+    return Grid(f"{style.look(name).label}{packed}", "run", tuple(map(Cell, heads)), tuple(rows))
 
 
 def _title(gathered: Gathered, panels: Sequence[PanelView]) -> str:
@@ -170,23 +197,6 @@ def _subtitle(gathered: Gathered, panels: Sequence[PanelView]) -> list[str]:
     if len(gathered.runs) > 1:
         found.append(style.plural(len(gathered.runs), "run"))
     return found
-
-
-def _facts(run: RunFiles) -> list[tuple[str, str]]:
-    """What a run is, in a few numbers."""
-    card, about = run.card, run.about
-    codec = mapping(card.get("codec"))
-    packed = f"{codec['factor']} × {codec['factor']}" if codec.get("factor", 1) != 1 else ""
-    told = [
-        ("method", style.look(str(run.settings.get("method", style.HOLE))).label),
-        ("seed", str(run.settings.get("seed", style.HOLE))),
-        ("steps", _number(about.get("steps", run.events[-1]["step"] if run.events else None))),
-        ("seconds", style.seconds(about.get("seconds"))),
-        ("stored samples", _number(card.get("stored_samples"))),
-        ("decoded samples", _number(card.get("decoded_samples"))),
-        ("bytes", _number(card.get("bytes"))),
-    ]
-    return told + ([("packed", packed)] if packed else [])
 
 
 def _number(value: Any) -> str:

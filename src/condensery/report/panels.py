@@ -261,14 +261,14 @@ def _numbers(panel: Panel, row: str, pairs: dict[str, Paired | None]) -> str:
     name, where = style.look(row).label, network_words(panel)
     if line is None or line.interval is None:
         return f"{name}: not measured on every network ({where})."
-    text = f"{name} reaches {style.points(line.interval.mean)} % on the {where} ({counts(line)})"
+    text = f"{name} reaches {style.points(line.interval.mean)} % on {where} ({counts(line)})."
     told = [
         f"{style.signed(pair.difference)} against {style.spoken(other)}{_interval(pair)}"
         for other, pair in pairs.items()
         if pair is not None
     ]
-    others = _best_other(panel, row)
-    return (f"{text}: {_and(told)} points." if told else f"{text}.") + others
+    differences = f" In points: {_and(told)}." if told else ""
+    return text + differences + _best_other(panel, row)
 
 
 def _best_other(panel: Panel, row: str) -> str:
@@ -296,8 +296,8 @@ def network_words(panel: Panel) -> str:
     names = [name for name, took_part in panel.seen.items() if took_part is not unseen]
     kind = "it never saw" if unseen else "that took part in condensing"
     if len(names) == 1:
-        return f"one network {kind} ({names[0]})"
-    return f"mean of the {len(names)} networks {kind}"
+        return f"{names[0]}, the one network {kind}"
+    return f"the mean of the {len(names)} networks {kind}"
 
 
 def _interval(pair: Paired) -> str:

@@ -40,8 +40,13 @@ class Album:
     notes: tuple[str, ...] = ()
 
 
-def album(run: RunFiles) -> Album:
-    """First and last preview of a run, cut into samples where their layout is known."""
+def album(run: RunFiles, classes: int = MOST_CLASSES) -> Album:
+    """First and last preview of a run, cut into samples where their layout is known.
+
+    Args:
+        run: of any modality that writes previews. classes: at most so many are shown; with fewer
+            than ``MOST_CLASSES`` whole sheets are left away too.
+    """
     if not run.previews:
         return Album()
     steps = sorted(run.previews)
@@ -59,12 +64,12 @@ def album(run: RunFiles) -> Album:
     if not names or not per_class or not any(tiles.values()):
         return Album((), 0, tuple(sheets), tuple(notes))
     first, last = tiles.get(0, []), tiles.get(steps[-1], []) if steps[-1] > 0 else []
-    most = min(len(names), MOST_CLASSES, max(len(first), len(last)) // per_class)
+    most = min(len(names), classes, max(len(first), len(last)) // per_class)
     samples = tuple(
         Sample(names[label], _at(first, label * per_class), _at(last, label * per_class))
         for label in range(most)
     )
-    whole = tuple(sheets) if per_class > 1 else ()
+    whole = tuple(sheets) if per_class > 1 and classes == MOST_CLASSES else ()
     return Album(samples, len(names) - most, whole, tuple(notes))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,6 +123,34 @@ def differences(panel: Panel, row: str) -> Grid:
     return Grid(f"{style.look(row).label}: {panel.title}", "network", heads, tuple(rows))
 
 
+def headline(panel: Panel) -> Grid:
+    """Gap of each condensed row over (packed) Random and its start: networks, means, worst."""
+    columns = [*panel.seen, *panel.means, "worst"]
+    heads = [Cell("worst network", "", "mean") if one == "worst" else head(panel, one)
+             for one in columns]  # fmt: skip
+    rows = []
+    for row in panel.condensed:
+        for against in ("random packed" if panel.packs(row) else "random", "start"):
+            cells = tuple(_short_gap(panel, row, against, one) for one in columns)
+            title = Cell(style.look(row).label, f"over {style.spoken(against)}", "condensed")
+            rows.append((f"{row} over {against}", title, cells))
+    return Grid(f"Gaps in points: {panel.title}", "set", tuple(heads), tuple(rows))
+
+
+def _short_gap(panel: Panel, row: str, against: str, model: str) -> Cell:
+    """The difference and its interval; how many sets and trainings stands in the long table."""
+    found = panel.gaps.get((row, against, model))
+    if found is None or found.paired is None:
+        return Cell(style.HOLE, "not measured", "hole")
+    pair = found.paired
+    detail = "" if pair.low is None else f"[{style.signed(pair.low)}, {style.signed(pair.high)}]"
+    where = [detail, found.network if model == "worst" else ""]
+    kind = {"above": "above", "below": "below"}.get(pair.verdict or "", "")
+    mean = "mean" if model not in panel.seen else ""
+    return Cell(style.signed(pair.difference), " ".join(filter(None, where)),
+                f"{mean} {kind}".strip())  # fmt: skip
+
+
 def gap_cell(panel: Panel, row: str, against: str, model: str) -> Cell:
     """``+1.47 above``, then ``[+0.10, +2.83], SE 0.32, n = 5, m = 3``."""
     found = panel.gaps.get((row, against, model))
@@ -170,6 +198,7 @@ def markdown(shown: Sequence[Panel]) -> str:
     parts = []
     for panel in shown:
         parts += [f"## {_escape(panel.title)}", *map(_claim, panel.claims)]
+        parts += [_markdown_grid(headline(panel))] if panel.condensed else []
         parts += [_markdown_grid(results(panel)), LEGEND]
         for row in panel.condensed:
             parts += [f"### Differences: {_escape(style.look(row).label)}"]
@@ -179,6 +208,27 @@ def markdown(shown: Sequence[Panel]) -> str:
             parts += [f"### {_escape(best.caption)}", _markdown_grid(best)]
         parts += [f"- {_escape(note)}" for note in dict.fromkeys(panel.notes)]
     return "\n\n".join(parts or ["No records."]) + "\n"
+
+
+def markdown_grids(title: str, grids: Sequence[Grid], legend: str = "") -> str:
+    """Further tables as Markdown, under a heading of their own."""
+    parts = [f"## {_escape(title)}"]
+    for grid in grids:
+        parts += [f"### {_escape(grid.caption)}", _markdown_grid(grid)]
+    return "\n\n".join([*parts, *([_escape(legend)] if legend else [])]) + "\n"
+
+
+def grid_values(grid: Grid) -> list[dict[str, str]]:
+    """A table of texts as rows for a ``.csv`` file: numbers as printed, details beside them."""
+    found = []
+    for key, name, cells in grid.rows:
+        line = {"table": grid.caption, grid.corner or "row": name.text or key}
+        for column, cell in zip(grid.heads, cells, strict=True):
+            line[column.text] = cell.text
+            if cell.detail:
+                line[f"{column.text}: detail"] = cell.detail
+        found.append(line)
+    return found
 
 
 def _claim(claim: Claim) -> str:
@@ -222,10 +272,11 @@ def write_csv(shown: Sequence[Panel], records: Iterable[Record], out: Path) -> l
     fields = [one.name for one in dataclasses.fields(Record)]
     raw = [{name: _plain(getattr(one, name)) for name in fields} for one in records]
     return [
-        _write(out / "table.csv", means, ["data", "row", "network", "mean"]),
-        _write(out / "differences.csv", pairs, ["data", "row", "against", "network", "difference"]),
-        _write(out / "records.csv", raw, fields),
-    ]
+        write_rows(out / "table.csv", means, ["data", "row", "network", "mean"]),
+        write_rows(out / "differences.csv", pairs,
+                   ["data", "row", "against", "network", "difference"]),
+        write_rows(out / "records.csv", raw, fields),
+    ]  # fmt: skip
 
 
 def _mean_values(panel: Panel, row: str, model: str) -> dict[str, Any]:
@@ -264,7 +315,8 @@ def _where(panel: Panel) -> dict[str, Any]:
             "split": panel.split}  # fmt: skip
 
 
-def _write(path: Path, rows: Sequence[dict[str, Any]], least: Sequence[str]) -> Path:
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], least: Sequence[str] = ()) -> Path:
+    """A ``.csv`` file of these rows; ``least`` names its columns where there is no row."""
     names = list(dict.fromkeys(name for row in rows for name in row)) or list(least)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, names, restval="")

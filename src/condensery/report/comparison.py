@@ -1,0 +1,194 @@
+"""Figures of a comparison: accuracies, gaps, curves of learning, and what accuracy costs.
+
+Networks stand on the vertical axis, so that long names and many rows make a figure longer, never
+crowded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from condensery.report import style
+from condensery.report.details import condense_seconds, curve, training_seconds
+from condensery.report.figures import (
+    EDGE,
+    WIDTH,
+    Drawing,
+    dressed,
+    legend_above,
+    listed,
+    network_title,
+    panes,
+    seconds_label,
+    slug,
+)
+from condensery.report.matrices import heat_map
+from condensery.report.panels import AGAINST, Panel
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def panel_drawings(panel: Panel, name: str) -> list[Drawing]:
+    """What is drawn of a comparison: gaps (the headline), grid, accuracies, seconds, learning."""
+    if not panel.lines:
+        return []
+    with dressed():
+        drawn = [gap_bars(panel, row, f"{name}gap-{slug(row)}") for row in panel.condensed]
+        drawn += [heat_map(panel, f"{name}heatmap"), accuracy_bars(panel, f"{name}accuracy"),
+                  seconds_map(panel, f"{name}seconds"),
+                  learning_curves(panel, f"{name}learning")]  # fmt: skip
+        return [one for one in drawn if one is not None]
+
+
+def accuracy_bars(panel: Panel, name: str) -> Drawing:
+    """Accuracy of every row on every network, with deviations and the line of chance."""
+    models, rows = [*panel.seen, *panel.means], panel.rows
+    figure, axes = _bands(models, len(rows), panel)
+    for place, row in enumerate(rows):
+        look, at, width, error = style.look(row), [], [], []
+        for index, model in enumerate(models):
+            line = panel.lines.get((row, model))
+            if line is None or line.interval is None:
+                _hole(axes, index, place, len(rows))
+                continue
+            at.append(_offset(index, place, len(rows)))
+            width.append(100 * line.interval.mean)
+            error.append(100 * _or(line.interval.sd, math.nan))
+        axes.barh(at, width, 0.8 / len(rows), xerr=error, label=look.label, color=look.colour,
+                  hatch=look.hatch, edgecolor=EDGE, linewidth=0.5,
+                  error_kw={"ecolor": style.INK, "elinewidth": 0.9, "capsize": 1.5})  # fmt: skip
+    axes.axvline(100 / panel.classes, color=style.INK, linestyle=":", linewidth=1.2, label="chance")
+    axes.set_xlabel("accuracy (%), mean ± sd")
+    axes.set_xlim(0, min(100, axes.get_xlim()[1]))
+    legend_above(figure, axes)
+    alt = f"Bars of accuracy of {listed(rows)} on {', '.join(models)}; numbers in the table."
+    caption = (
+        f"Whiskers: standard deviation over sets, or over trainings where there is one set. "
+        f"Dotted: chance. {style.SEEN} took part in condensing."
+    )
+    return Drawing(name, "Accuracy per network", caption, alt, figure)
+
+
+def gap_bars(panel: Panel, row: str, name: str) -> Drawing | None:
+    """How far a condensed row lies above Random, packed Random and its start; 95 % intervals."""
+    models = [*panel.seen, *panel.means]
+    against = [one for one in AGAINST if any(panel.paired(row, one, model) for model in models)]
+    if not against:
+        return None
+    figure, axes = _bands(models, len(against), panel)
+    for place, other in enumerate(against):
+        look, at, width, errors = style.look(other), [], [], [[], []]  # type: ignore[var-annotated]
+        for index, model in enumerate(models):
+            pair = panel.paired(row, other, model)
+            if pair is None:
+                _hole(axes, index, place, len(against))
+                continue
+            at.append(_offset(index, place, len(against)))
+            width.append(100 * pair.difference)
+            errors[0].append(100 * (pair.difference - _or(pair.low, pair.difference)))
+            errors[1].append(100 * (_or(pair.high, pair.difference) - pair.difference))
+        axes.barh(at, width, 0.8 / len(against), label=f"over {look.label}", color=look.colour,
+                  hatch=look.hatch, edgecolor=EDGE, linewidth=0.5)  # fmt: skip
+        axes.errorbar(width, at, xerr=errors, fmt="none", ecolor=style.INK, elinewidth=1.2,
+                      capsize=2.5)  # fmt: skip
+    axes.axvline(0, color=style.INK, linewidth=1.2)
+    axes.set_xlabel("paired difference (points), 95 % interval")
+    legend_above(figure, axes)
+    label = style.look(row).label
+    alt = (f"Bars of the difference in accuracy between {label} and {listed(against)} on "
+           f"{', '.join(models)}; the numbers are in the table of differences.")  # fmt: skip
+    caption = f"Right of 0: {label} is better. An interval that holds 0 shows no difference."
+    return Drawing(name, f"{label}: gap to Random and to its own start", caption, alt, figure)
+
+
+def seconds_map(panel: Panel, name: str) -> Drawing:
+    """Accuracy against seconds, on the headline's networks: training alone, then with condensing.
+
+    Condensing is done once and its cost shared by all later trainings; the two panes are its two
+    ends: none of it, and all of it on the first training.
+    """
+    figure, both = panes(2, 2.1)
+    titles = ("one training", "condensing and one training")
+    for axes, title, counted in zip(both, titles, (False, True), strict=True):
+        for row in panel.rows:
+            spent, line = training_seconds(panel, row), panel.lines.get((row, panel.scope))
+            if not spent or line is None or line.interval is None:
+                continue
+            spent += (condense_seconds(panel, row) or 0.0) if counted else 0.0
+            look = style.look(row)
+            axes.errorbar(spent, 100 * line.interval.mean,
+                          yerr=100 * _or(line.interval.sd, math.nan), fmt=look.marker,
+                          color=look.colour, label=look.label, markersize=7, capsize=2.5,
+                          elinewidth=1)  # fmt: skip
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(seconds_label)
+        axes.set_title(title, loc="left")
+        axes.set_ylabel("accuracy (%)")
+    both[-1].set_xlabel("seconds (logarithmic)")
+    legend_above(figure, both[0])
+    alt = f"Accuracy of {listed(panel.rows)} against seconds; the numbers are in the tables."
+    caption = (f"Accuracy: {panel.scope}, ± sd. Seconds: mean of one training with its test on the "
+               f"same networks; below, the making of the set is counted in.")  # fmt: skip
+    return Drawing(name, "Accuracy against seconds", caption, alt, figure)
+
+
+def learning_curves(panel: Panel, name: str) -> Drawing | None:
+    """Accuracy at each check on the way, a pane per network; None where nobody checked."""
+    told = {(row, model): points for row in panel.rows for model in panel.seen
+            if (points := curve(panel, row, model))}  # fmt: skip
+    models = [model for model in panel.seen if any(key[1] == model for key in told)]
+    if not models:
+        return None
+    figure, found = panes(len(models), 1.7)
+    handles: dict[str, Any] = {}
+    for axes, model in zip(found, models, strict=True):
+        for place, row in enumerate(panel.rows):
+            if (row, model) not in told:
+                continue
+            epochs, values = zip(*told[row, model], strict=True)
+            look = style.look(row)
+            (line,) = axes.plot(epochs, [100 * one for one in values], color=look.colour,
+                                linestyle=style.LINES[place % len(style.LINES)], linewidth=1.5)
+            handles.setdefault(look.label, line)
+        axes.set_title(network_title(panel, model), loc="left")
+        axes.set_ylabel("accuracy (%)")
+    found[-1].set_xlabel("epoch")
+    legend_above(figure, found[0], handles)
+    alt = f"Accuracy over epochs of {listed(panel.rows)} on {', '.join(models)}."
+    caption = ("Mean over sets and trainings at each check. Only the last epoch is a result: to "
+               f"take the best of these would choose on the {panel.split} split.")  # fmt: skip
+    return Drawing(name, "Learning curves", caption, alt, figure)
+
+
+def _bands(models: Sequence[str], rows: int, panel: Panel) -> tuple[Figure, Axes]:
+    """Axes with a band for each network, the first on top, means set apart."""
+    from matplotlib.figure import Figure
+
+    height = 1.3 + len(models) * max(0.42, 0.15 * rows + 0.12)
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_facecolor("none")
+    axes.grid(False, axis="y")
+    axes.set_yticks(range(len(models)), [network_title(panel, one) for one in models])
+    axes.set_ylim(len(models) - 0.45, -0.55)
+    axes.tick_params(axis="y", length=0)
+    axes.axhline(len(panel.seen) - 0.5, color=style.INK, linewidth=0.6, alpha=0.4)
+    return figure, axes
+
+
+def _offset(index: int, place: int, rows: int) -> float:
+    return index + 0.8 * ((place + 0.5) / rows - 0.5)
+
+
+def _hole(axes: Axes, index: int, place: int, rows: int) -> None:
+    """A dash where a bar would start."""
+    axes.text(0.005, _offset(index, place, rows), f"{style.HOLE} not measured", va="center",
+              fontsize=6.5, transform=axes.get_yaxis_transform())  # fmt: skip
+
+
+def _or(value: float | None, instead: float) -> float:
+    return instead if value is None else value

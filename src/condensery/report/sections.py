@@ -1,0 +1,40 @@
+"""Further parts of a report: what other rooms found, as tables and figures under a heading."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from condensery.report.figures import Drawing
+from condensery.report.gather import Gathered
+from condensery.report.panels import Panel
+from condensery.report.tables import Grid
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page with its tables and figures.
+
+    Attributes:
+        title: heading, and entry of the page's list of contents.
+        lead: what the reader sees here, a sentence or two. legend: small print below.
+        grids: tables; they also go to ``table.md`` and, where ``name`` is given, to ``NAME.csv``.
+        drawings: figures; each is also saved as ``.png`` and ``.svg``.
+        fragment: sound HTML whose maker has escaped every text in it; stands after the figures.
+        open: whether the page shows it unfolded.
+        name: stem of the ``.csv`` file; empty writes none.
+        notes: what is missing or odd, for the page's notes.
+    """
+
+    title: str
+    lead: str = ""
+    grids: tuple[Grid, ...] = ()
+    drawings: tuple[Drawing, ...] = ()
+    legend: str = ""
+    fragment: str = ""
+    open: bool = True
+    name: str = ""
+    notes: tuple[str, ...] = ()
+
+
+Maker = Callable[[Gathered, Sequence[Panel]], list[Section]]
