@@ -66,7 +66,8 @@ def test_the_newest_record_of_a_cell_holds():
 
 @pytest.mark.parametrize(
     "change", [{"row": "x"}, {"model": "x"}, {"replicate": 1}, {"seed": 1}, {"recipe": "x"},
-               {"split": "val"}, {"epochs": 11}, {"updates": 11}, {"data": "x"}, {"per_class": 2.0}]
+               {"split": "val"}, {"epochs": 11}, {"updates": 11}, {"data": "x"}, {"per_class": 2.0},
+               {"labels": "static of convnet3, temperature 4"}]
 )  # fmt: skip
 def test_what_was_measured_makes_the_key(change):
     assert dataclasses.replace(record(), **change).key() != record().key()

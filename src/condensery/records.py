@@ -40,7 +40,8 @@ class Record:
         settings: the recipe's values that applied to this network (rate, optimiser, batch, ...).
         fingerprint: of the exported set; a set that was changed since is measured anew.
         circumstances: hardware, versions, commit; see ``circumstances()``.
-        labels: what the network learned from: ``hard``, or the regime of soft labels.
+        labels: what the network learned from: ``hard``, or the regime of soft labels with its
+            teacher. Hard and soft rows are never compared.
         class_accuracy: accuracy of each class, in ``[0, 1]``, in the order of the labels; their
             mean is ``accuracy`` where all classes have equally many test samples.
         confusion: counts ``[true class][predicted class]``; None where nobody asked, or where
@@ -77,7 +78,7 @@ class Record:
     def key(self) -> tuple[Any, ...]:
         """What makes a cell of the grid: two records with one key measured the same thing."""
         return (self.data, self.row, self.per_class, self.replicate, self.model, self.seed,
-                self.recipe, self.split, self.epochs, self.updates)  # fmt: skip
+                self.recipe, self.split, self.epochs, self.updates, self.labels)  # fmt: skip
 
 
 def append(path: Path, records: Iterable[Record]) -> None:

@@ -16,7 +16,7 @@ COLOUR = Image((3, 32, 32), (0.5,) * 3, (0.5,) * 3)
 
 
 def test_an_unknown_recipe_names_the_known_ones():
-    with pytest.raises(UsageError, match="hmdc, idc, quick"):
+    with pytest.raises(UsageError, match="hmdc, hmdc-released, idc"):
         recipe_from("hdmc")
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from torch import Tensor
 
 from condensery.errors import UsageError, unknown
 from condensery.modality import Augmentation, ImageAugmentation, Modality
+
+OVERRIDDEN = ("optimiser", "lr", "momentum", "weight_decay", "train_part")
+LATER = ("mode", "train_part", "check_every", "reported", "brightness_only", "corners_grid",
+         "cutout_beside_mix", "solver", "ridge", "searched")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Override:
     Attributes:
         network: a network's exact name, or a family (``cnn``, ``vit``, ...; see
             ``condensery.models.family``). The name goes before the family.
-        optimiser, lr, momentum, weight_decay: None leaves the recipe's value.
+        optimiser, lr, momentum, weight_decay, train_part: None leaves the recipe's value.
         longer: epochs and updates are multiplied by this.
     """
 
@@ -61,6 +65,7 @@ class Override:
     momentum: float | None = None
     weight_decay: float | None = None
     longer: float = 1.0
+    train_part: Literal["all", "head"] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,23 @@ class Recipe:
         batch_norm: ``eval`` leaves the batch-norm statistics of *pretrained* networks as they came;
             networks from scratch always learn theirs.
         overrides: what is different for some networks.
+        mode: ``eval`` trains the whole network in evaluation mode: no dropout, and batch norm at
+            the statistics it came with, of fresh networks too.
+        train_part: ``head`` leaves all but the layer that decides between the classes at its
+            initial weights: a linear probe, on random features where the network is a fresh one.
+        check_every: test every so many epochs too; None: after the last epoch only.
+        reported: ``best``: the recipe's authors report the best check. Records and tables show the
+            last epoch all the same, and the best apart under the words "best of test".
+        brightness_only, corners_grid: see ``ImageAugmentation``.
+        cutout_beside_mix: cutout is not left out where there is CutMix.
+        solver: ``descent``, or ``ridge``: nothing is trained by steps; ridge regression from the
+            frozen network's embeddings to the labels (``condensery.evaluate.probe``). Its first
+            epoch is the samples as they are, each further one a view of them by ``operations``.
+        ridge: weight of its penalty, relative to the scale of the embeddings.
+        searched: ``(rate, validation accuracy)`` of each trial, where ``lr`` was found by a search.
+
+    Raises:
+        UsageError: values that contradict each other.
     """
 
     name: str
@@ -100,6 +122,26 @@ class Recipe:
     mix_vit: bool = True
     batch_norm: Literal["train", "eval"] = "train"
     overrides: tuple[Override, ...] = ()
+    mode: Literal["train", "eval"] = "train"
+    train_part: Literal["all", "head"] = "all"
+    check_every: int | None = None
+    reported: Literal["last", "best"] = "last"
+    brightness_only: bool = False
+    corners_grid: bool | None = None
+    cutout_beside_mix: bool = False
+    solver: Literal["descent", "ridge"] = "descent"
+    ridge: float = 1.0
+    searched: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.reported == "best" and self.check_every is None:
+            raise UsageError(f"recipe {self.name!r} reports the best of no checks: give it "
+                             f"check_every, or reported='last'")  # fmt: skip
+        if self.solver == "ridge" and (self.updates is not None or self.check_every is not None):
+            raise UsageError(f"{self.name} solves for its weights at once, without updates or "
+                             f"checks: give --epochs, the views of each sample")  # fmt: skip
+        if not self.ridge > 0:
+            raise UsageError(f"the penalty of a ridge regression lies above 0, got {self.ridge}")
 
     def for_network(self, name: str, family: str) -> Recipe:
         """The recipe as it applies to one network: its override worked in, none left.
@@ -109,7 +151,7 @@ class Recipe:
         """
         named = {one.network: one for one in reversed(self.overrides)}
         chosen = named.get(name) or named.get(family) or Override(name)
-        given = {key: value for key in ("optimiser", "lr", "momentum", "weight_decay")
+        given = {key: value for key in OVERRIDDEN
                  if (value := getattr(chosen, key)) is not None}  # fmt: skip
         if self.updates is not None:
             given["updates"] = max(1, round(self.updates * chosen.longer))
@@ -117,8 +159,18 @@ class Recipe:
         epochs = max(1, round(self.epochs * chosen.longer))
         return replace(self, overrides=(), epochs=epochs, mix=mix, **given)
 
+    def at_rate(self, rate: float) -> Recipe:
+        """The recipe with this rate for every network, whatever its overrides say."""
+        overrides = tuple(replace(one, lr=None) for one in self.overrides)
+        return replace(self, lr=rate, overrides=overrides)
+
     def length(self, samples: int) -> tuple[int, int]:
-        """Epochs (the last may be cut short) and updates on a set of so many decoded samples."""
+        """Epochs (the last may be cut short) and updates on a set of so many decoded samples.
+
+        What is solved at once takes no updates.
+        """
+        if self.solver == "ridge":
+            return self.epochs, 0
         per_epoch = self.per_epoch(samples)
         if self.updates is not None:
             return math.ceil(self.updates / per_epoch), self.updates
@@ -141,39 +193,85 @@ class Recipe:
     def augmentation(self, modality: Modality) -> Augmentation | None:
         """How training samples are altered; None for modalities that the papers leave as they are.
 
-        No cutout beside CutMix (both hide a part of an image), no flip where a mirrored image is
-        another class (digits).
+        No cutout beside CutMix (both hide a part of an image) unless the recipe says so, no flip
+        where a mirrored image is another class (digits).
         """
         if modality.kind != "image":
             return None
-        mirrored = getattr(modality, "mirror", True)
-        out = [*([] if mirrored else ["flip"]), *(["cutout"] if self.mix else [])]
-        return ImageAugmentation(self.operations, choose=self.choose).without(*out)
+        hidden_twice = bool(self.mix) and not self.cutout_beside_mix
+        made = ImageAugmentation(
+            self.operations,
+            choose=self.choose,
+            brightness_only=self.brightness_only,
+            corners_grid=self.corners_grid,
+        ).fitted(modality)
+        return made.without("cutout") if hidden_twice else made
 
     def values(self) -> dict[str, Any]:
         """Plain values for a record: what applied, without name and summary."""
-        kept = asdict(self)
-        for name in ("name", "summary", "overrides"):
-            kept.pop(name)
+        usual = {one.name: one.default for one in fields(self)}
+        # Fields that came later are told where they differ from what was done before there was a
+        # choice, so that older records still hold for the same training.
+        silent = {name for name in LATER if getattr(self, name) == usual[name]}
+        kept = {
+            name: value for name, value in asdict(self).items()
+            if name not in silent | {"name", "summary", "overrides"}
+        }  # fmt: skip
         # As they come back from a file, so that a record can be compared with the recipe.
         kept["operations"] = list(self.operations)
         kept["schedule"]["at"] = list(self.schedule.at)
+        if self.searched:
+            kept["searched"] = [list(trial) for trial in self.searched]
         return kept
 
+
+# Moon et al. name the rates of seven networks; others take the ConvNet's. A ViT-Base goes by two
+# names here.
+HMDC_RATES = (
+    Override("resnet18", lr=1e-3),
+    Override("resnet50", lr=1e-3),
+    Override("resnet101", lr=1e-4),
+    Override("vit_base", lr=1e-4),
+    Override("vit_base_patch16_224", lr=1e-4),
+    Override("vit", lr=1e-3),
+)
+# In the released code the layers of its ConvNet that learn are not those that answer: only the last
+# one is both. Its own ConvNet, and those of other sizes here.
+HMDC_FROZEN = tuple(
+    Override(name, train_part="head") for name in ("convnet3", "convnet4", "convnet_mini")
+)
+
+DSA_VALUES: dict[str, Any] = {
+    "epochs": 1001,
+    "batch": 256,
+    "schedule": Schedule("multistep", at=(502 / 1001,), factor=0.1),
+    "operations": ("color", "crop", "cutout", "flip", "scale", "rotate"),
+    "choose": "one",
+    "mix": 0.0,
+}
 
 RECIPES: dict[str, Recipe] = {
     "hmdc": Recipe(
         name="hmdc",
         summary="1,000 epochs, a constant rate per model, colour + crop + CutMix (HMDC, section D)",
-        # Moon et al. name the rates of seven networks; others take the ConvNet's.
         batch_norm="eval",
-        overrides=(
-            Override("resnet18", lr=1e-3),
-            Override("resnet50", lr=1e-3),
-            Override("resnet101", lr=1e-4),
-            Override("vit_base", lr=1e-4),
-            Override("vit", lr=1e-3),
-        ),
+        overrides=HMDC_RATES,
+    ),
+    "hmdc-released": Recipe(
+        name="hmdc-released",
+        summary="as HMDC's code does it: 2,000 epochs, networks in evaluation mode, ConvNet's body "
+        "frozen at random, cutout beside CutMix, none for ViTs; reports the best of test, which "
+        "stands apart from the last epoch here",
+        epochs=2000,
+        operations=("flip", "color", "crop", "scale", "rotate", "cutout"),
+        mix_vit=False,
+        mode="eval",
+        check_every=10,
+        reported="best",
+        brightness_only=True,
+        corners_grid=True,
+        cutout_beside_mix=True,
+        overrides=(*HMDC_RATES, *HMDC_FROZEN),
     ),
     "idc": Recipe(
         name="idc",
@@ -208,13 +306,22 @@ RECIPES: dict[str, Recipe] = {
     ),
     "dsa": Recipe(
         name="dsa",
-        summary="1,001 epochs, rate x 0.1 after 502, one of DSA's six operations a batch (DSA, DM)",
-        epochs=1001,
-        batch=256,
-        schedule=Schedule("multistep", at=(502 / 1001,), factor=0.1),
-        operations=("color", "crop", "cutout", "flip", "scale", "rotate"),
-        choose="one",
+        summary="1,001 epochs, rate x 0.1 after 502, one of DSA's six operations a batch (DSA)",
+        **DSA_VALUES,
+    ),
+    "dm": Recipe(
+        name="dm",
+        summary="the training of recipe dsa, which is DM's too (DM)",
+        **DSA_VALUES,
+    ),
+    "linear-probe": Recipe(
+        name="linear-probe",
+        summary="ridge regression on the frozen network's embeddings, in closed form: seconds, no "
+        "seeds' noise; for pretrained networks",
+        epochs=1,
+        operations=("flip", "color", "crop", "scale", "rotate"),
         mix=0.0,
+        solver="ridge",
     ),
 }
 
