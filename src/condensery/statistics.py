@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -189,7 +189,7 @@ def summarise(records: Iterable[Record], level: float = 0.95) -> list[Line]:
     """A line for each row and network, then the means over networks, the worst network.
 
     Args:
-        records: of one comparison: one data set, size, recipe and split.
+        records: of one comparison: one data set, size, recipe, split and kind of labels.
 
     Returns:
         Lines, rows and networks in the order of the records. A mean over networks that lacks a cell
@@ -251,11 +251,10 @@ def _table(records: Sequence[Record]) -> Table:
     """Accuracy by row, network, replicate and evaluation seed."""
     if not records:
         raise UsageError("no records: run `condensery evaluate` first")
-    kind: Callable[[Record], tuple] = lambda x: (x.data, x.per_class, x.recipe, x.split)  # noqa: E731
-    kinds = sorted({kind(one) for one in records}, key=repr)
+    kinds = sorted({(x.data, x.per_class, x.recipe, x.split, x.labels) for x in records}, key=repr)
     if len(kinds) > 1:
-        raise UsageError(f"records of several comparisons (data, per class, recipe, split): "
-                         f"{kinds}; choose those of one")  # fmt: skip
+        raise UsageError(f"records of several comparisons (data, per class, recipe, split, labels):"
+                         f" {kinds}; choose those of one")  # fmt: skip
     table: Table = {}
     for one in records:
         cell = table.setdefault(one.row, {}).setdefault(one.model, {}).setdefault(one.replicate, {})

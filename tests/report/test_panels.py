@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from condensery.report.commands import evaluate_command
 from condensery.report.panels import MEANS, panels
 from report.runs import grid, record
 
@@ -36,6 +37,23 @@ def test_the_condensed_set_stands_first_and_networks_that_took_part_too() -> Non
 
 def test_records_of_two_splits_are_two_comparisons() -> None:
     assert [one.split for one in panels([record(), record(split="val")])] == ["test", "val"]
+
+
+def test_hard_and_soft_labels_are_two_comparisons() -> None:
+    hard, soft = panels([record(), record(labels="live of convnet3, temperature 4")])
+    assert "labels" not in hard.title
+    assert soft.title.endswith("labels live of convnet3, temperature 4")
+
+
+def test_the_command_names_the_teacher_and_the_search() -> None:
+    told = {"regime": "static", "teacher": {"name": "mlp"}, "temperature": 4.0, "updates": 9}
+    made = record(labels="static of mlp, temperature 4", settings={"labels": told},
+                  recipe="quick (20 updates), rate searched")  # fmt: skip
+    (panel,) = panels([made])
+    command = evaluate_command(panel, [])
+    for flag in ("--recipe quick ", "--updates 20", "--rate search", "--labels static",
+                 """--teacher '{"name": "mlp"}'""", "--temperature 4.0"):  # fmt: skip
+        assert flag in command.replace("\\\n", " ")
 
 
 def test_what_only_suggests_a_gain_over_random_and_none_over_its_start_is_not_above() -> None:

@@ -14,6 +14,7 @@ from condensery.report.panels import Panel
 from condensery.report.style import base
 
 DRAWN = ("random", "kmeans", "mean", "herding")  # what `--rows` takes
+SEARCHED = ", rate searched"  # what the name of a recipe ends in whose rates were searched for
 BREAK = " \\\n  "
 # How records call a network: name, then what was asked for beside it (weights, size, statistics).
 NETWORK = re.compile(
@@ -73,12 +74,16 @@ def evaluate_command(panel: Panel, runs: Sequence[RunFiles]) -> str:
                                       for one in run.records)]  # fmt: skip
     places = [_quoted(f"runs/{run.name}") for run in own] or ["DIR"]
     seeds = ",".join(map(str, sorted({one.seed for one in panel.records})))
-    # A shortened recipe says so in its name: "quick (20 updates)".
-    shortened = re.fullmatch(r"(.*) \((\d+) (epochs|updates)\)", panel.recipe)
-    recipe = shortened[1] if shortened else panel.recipe
+    # A shortened recipe says so in its name, and then one whose rates were searched for:
+    # "quick (20 updates), rate searched".
+    plain = panel.recipe.removesuffix(SEARCHED)
+    shortened = re.fullmatch(r"(.*) \((\d+) (epochs|updates)\)", plain)
+    recipe = shortened[1] if shortened else plain
     options = [f"--models {_models(panel.seen)}", f"--seeds {seeds}"]
     options += [f"--recipe {_quoted(recipe)}", f"--split {_quoted(panel.split)}"]
     options += [f"--{shortened[3]} {shortened[2]}"] if shortened else []
+    options += ["--rate search"] if plain != panel.recipe else []
+    options += _labels(panel)
     options += [f"--rows {','.join(_rows(panel)) or 'none'}", *_draws(panel), *_checks(panel)]
     return BREAK.join([f"condensery evaluate {' '.join(places)}", *options])
 
@@ -128,9 +133,19 @@ def _checks(panel: Panel) -> list[str]:
     return [f"--check-every {min(epochs):g}"] if epochs else []
 
 
+def _labels(panel: Panel) -> list[str]:
+    """Whose labels the networks learned from, where they were soft."""
+    told = mapping(panel.records[0].settings.get("labels"))
+    if panel.labels == "hard" or not told:
+        return []
+    flags = {"--labels": "regime", "--teacher": "teacher", "--temperature": "temperature",
+             "--teacher-updates": "updates", "--teacher-seed": "seed"}  # fmt: skip
+    return [f"{flag} {_quoted(told[name])}" for flag, name in flags.items() if name in told]
+
+
 def _of(panel: Panel, one: Record) -> bool:
-    return (one.data, one.per_class, one.recipe, one.split) == (
-        panel.data, panel.per_class, panel.recipe, panel.split)  # fmt: skip
+    return (one.data, one.per_class, one.recipe, one.split, one.labels) == (
+        panel.data, panel.per_class, panel.recipe, panel.split, panel.labels)  # fmt: skip
 
 
 def _quoted(value: Any) -> str:

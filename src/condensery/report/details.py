@@ -70,7 +70,7 @@ def counts(panel: Panel, names: Sequence[str]) -> list[dict[str, Any]]:
 
 def _where(panel: Panel) -> dict[str, Any]:
     return {"data": panel.data, "per_class": panel.per_class, "recipe": panel.recipe,
-            "split": panel.split}  # fmt: skip
+            "split": panel.split, "labels": panel.labels}  # fmt: skip
 
 
 def _own(panel: Panel, row: str) -> list[Record]:

@@ -36,10 +36,12 @@ class Claim:
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One comparison: records of one data set, size, recipe and split.
+    """One comparison: records of one data set, size, recipe, split and kind of labels.
 
     Attributes:
         records: one per cell. notes: what was left out or does not fit, a line each.
+        labels: what the networks learned from; soft labels bring what no sample holds, so they are
+            never compared with hard ones.
     """
 
     data: str
@@ -48,13 +50,15 @@ class Panel:
     split: str
     records: tuple[Record, ...]
     notes: list[str] = field(default_factory=list)
+    labels: str = "hard"
 
     @property
     def title(self) -> str:
-        """Data set, size, recipe and split in one line."""
+        """Data set, size, recipe, split and labels that are not hard, in one line."""
+        soft = "" if self.labels == "hard" else f", labels {self.labels}"
         return (
             f"{self.data}, {style.count(self.per_class)} per class, recipe {self.recipe}, "
-            f"{self.split} split"
+            f"{self.split} split{soft}"
         )
 
     @property
@@ -180,8 +184,12 @@ def panels(records: Iterable[Record]) -> list[Panel]:
     """Records sorted into comparisons, in the order in which they were measured."""
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for one in newest(records):
-        groups.setdefault((one.data, one.per_class, one.recipe, one.split), []).append(one)
+        groups.setdefault(_comparison(one), []).append(one)
     return [_panel(key, held) for key, held in groups.items()]
+
+
+def _comparison(one: Record) -> tuple[Any, ...]:
+    return one.data, one.per_class, one.recipe, one.split, one.labels
 
 
 def _panel(key: tuple[Any, ...], held: list[Record]) -> Panel:
@@ -199,8 +207,8 @@ def _panel(key: tuple[Any, ...], held: list[Record]) -> Panel:
         notes.append(f"{', '.join(mixed)} took part in making some of these sets only; counted as "
                      f"seen for all rows")  # fmt: skip
         kept = [dataclasses.replace(one, seen=True in seen[one.model]) for one in kept]
-    data, per_class, recipe, split = key
-    return Panel(data, per_class, recipe, split, tuple(kept), notes)
+    data, per_class, recipe, split, labels = key
+    return Panel(data, per_class, recipe, split, tuple(kept), notes, labels)
 
 
 def claim(panel: Panel, row: str) -> Claim:

@@ -188,7 +188,7 @@ def best_checks(panel: Panel) -> Grid | None:
             detail = style.plural(len(values), "training") if values else ""
             cells.append(Cell(style.points(mean), detail))
         rows.append((row, Cell(style.look(row).label), tuple(cells)))
-    caption = f"Best of all checks on the {panel.split} split: chosen on that split, so no result"
+    caption = f"Best of {panel.split}: the best of all checks, chosen on that split, so no result"
     heads = tuple(head(panel, name) for name in panel.seen)
     return Grid(caption, "trained on", heads, tuple(rows))
 
@@ -312,7 +312,7 @@ def _pair_values(panel: Panel, row: str, against: str, model: str) -> dict[str, 
 
 def _where(panel: Panel) -> dict[str, Any]:
     return {"data": panel.data, "per_class": panel.per_class, "recipe": panel.recipe,
-            "split": panel.split}  # fmt: skip
+            "split": panel.split, "labels": panel.labels}  # fmt: skip
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], least: Sequence[str] = ()) -> Path:
