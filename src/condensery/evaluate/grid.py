@@ -6,7 +6,7 @@ import hashlib
 import multiprocessing
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,15 @@ from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem, SplitName
 from condensery.errors import RunError, UsageError
 from condensery.evaluate.recipes import Recipe, recipe_from, shorten
-from condensery.evaluate.train import TestSamples, Watch, accuracy, family_of, train_network
+from condensery.evaluate.soft import HARD, Labels, Lesson, hired, labels_from
+from condensery.evaluate.train import (
+    Diverged,
+    TestSamples,
+    Watch,
+    accuracy,
+    family_of,
+    train_network,
+)
 from condensery.modality import Modality
 from condensery.models.backbone import Backbone, PeerSpec
 from condensery.records import Record
@@ -27,6 +35,7 @@ from condensery.streams import Streams
 
 Rows = Mapping[str, Sequence[tuple[int, SyntheticSet]]]
 OnRecord = Callable[[Record, int, int], None]
+Choices = Mapping[tuple[str, int, str], Recipe]
 
 
 def evaluate(
@@ -47,6 +56,9 @@ def evaluate(
     on_record: OnRecord | None = None,
     check_every: int | None = None,
     workers: int = 1,
+    labels: str | Labels = HARD,
+    choices: Choices | None = None,
+    tolerant: bool = False,
 ) -> list[Record]:
     """Train fresh networks on each set and test them, cell by cell.
 
@@ -71,9 +83,14 @@ def evaluate(
             already there (same key, set and recipe values) is not run again.
         on_record: called as ``on_record(record, done, of)`` after each cell that was run.
         check_every: test every so many epochs too and record the best, which is chosen on the
-            evaluated split and therefore never a result. None: the last epoch only.
+            evaluated split and therefore never a result. None: as the recipe says, most test the
+            last epoch only.
         workers: processes that share the cells, each on one thread; what pays for small networks on
             a CPU. More than 1 needs a script that can be imported (``if __name__ == "__main__"``).
+        labels: ``hard``, or soft ones of a teacher, whose bytes are counted with those of the set.
+        choices: recipes for single sets and networks, by (row, replicate, name of the network), in
+            the place of ``recipe``; all have one name.
+        tolerant: a loss that is not finite gives an accuracy of 0 rather than an error; for trials.
 
     Returns:
         One record a cell, also of those that were there already, in the order of the cells.
@@ -83,19 +100,24 @@ def evaluate(
         RunError: a loss that is not finite; names the cell. Records so far are kept.
     """
     chosen = shorten(recipe_from(recipe), epochs, updates)
+    taught = labels_from(labels)
     specs = [PeerSpec(one) if isinstance(one, str) else one for one in models]
-    _check(rows, problem, specs, seeds, check_every)
+    _check(rows, problem, specs, seeds, chosen, check_every)
     if workers < 1:
         raise UsageError(f"--workers counts processes, from 1; got {workers}")
     for spec in specs:
         family_of(spec, modules)  # an unknown name is said before any time is spent
-    grid = Grid(problem, chosen, split, modules or {}, frozenset(seen), str(device), check_every,
-                _per_class(rows) if per_class is None else per_class)  # fmt: skip
+    grid = Grid(problem, chosen, split, modules or {}, frozenset(seen), str(device),
+                check_every or chosen.check_every,
+                _per_class(rows) if per_class is None else per_class,
+                taught, choices or {}, tolerant)  # fmt: skip
     there = {one.key(): one for one in files.read(out)} if out else {}
     cells = list(_cells(rows, specs, seeds))
     found = {index: old for index, cell in enumerate(cells)
              if (old := _already(grid.record(cell), there)) is not None}  # fmt: skip
     missing = [index for index in range(len(cells)) if index not in found]
+    if missing:
+        grid.teacher = hired(taught, problem, modules, device)
     measured = _measured(grid, [cells[index] for index in missing], workers)
     for index, new in zip(missing, measured, strict=True):
         if out:
@@ -146,9 +168,23 @@ class Grid:
     device: str
     check_every: int | None
     per_class: float
+    labels: Labels = HARD
+    choices: Choices = field(default_factory=dict)
+    tolerant: bool = False
+    teacher: Backbone | None = None
 
     def __post_init__(self) -> None:
         self._samples: dict[Modality, TestSamples] = {}
+
+    def recipe_of(self, cell: Cell) -> Recipe:
+        """What a cell is trained by, overrides not yet worked in."""
+        key = (cell.subject.row, cell.subject.replicate, name_of(cell.spec))
+        return self.choices.get(key, self.recipe)
+
+    def lesson(self, cell: Cell) -> Lesson:
+        """What a cell learns from."""
+        modality = cell.subject.synthetic.modality
+        return Lesson(self.labels, self.teacher, modality, self.problem.modality)
 
     def samples(self, modality: Modality) -> TestSamples:
         """The tested split as this set's networks see it; normalised once for all cells."""
@@ -163,33 +199,41 @@ class Grid:
         """The record of a cell; before it is measured, with an accuracy of 0."""
         synthetic, name = cell.subject.synthetic, name_of(cell.spec)
         samples = len(synthetic) * synthetic.codec.multiplies
-        applied = self.recipe.for_network(cell.spec.name, family_of(cell.spec, self.modules))
+        recipe = self.recipe_of(cell)
+        applied = recipe.for_network(cell.spec.name, family_of(cell.spec, self.modules))
         epochs, updates = applied.length(samples)
+        soft = {} if self.labels.regime == "hard" else {"labels": self.labels.values()}
+        taught = self.lesson(cell).nbytes(samples, synthetic.classes)
         return Record(
             row=cell.subject.row, model=name, seen=bool({name, cell.spec.name} & self.seen),
-            replicate=cell.subject.replicate, seed=cell.seed, recipe=self.recipe.name,
+            replicate=cell.subject.replicate, seed=cell.seed, recipe=recipe.name,
             split=self.split, accuracy=accuracy, best=best, data=self.problem.name,
             classes=self.problem.classes, per_class=self.per_class, samples=samples,
-            stored_bytes=cell.subject.stored_bytes, epochs=epochs, updates=updates,
+            stored_bytes=cell.subject.stored_bytes + taught, epochs=epochs, updates=updates,
             seconds=seconds, condense_seconds=synthetic.about.get("seconds"),
-            settings=applied.values(), fingerprint=cell.subject.fingerprint,
+            settings=applied.values() | soft, fingerprint=cell.subject.fingerprint,
             circumstances=files.circumstances(),
+            labels=self.labels.told(name_of(self.labels.teacher)),
         )  # fmt: skip
 
     def measure(self, cell: Cell) -> Record:
         """Train and test one cell.
 
         Raises:
-            RunError: the loss is not finite; names the cell.
+            RunError: the loss is not finite; names the cell. Not where the grid is tolerant.
         """
         begin = time.perf_counter()
         synthetic, samples = cell.subject.synthetic, self.samples(cell.subject.synthetic.modality)
         checks: list[float] = []
-        streams = cell_streams(cell.seed, name_of(cell.spec), self.recipe.name)
+        recipe = self.recipe_of(cell)
+        streams = cell_streams(cell.seed, name_of(cell.spec), recipe.name)
         try:
-            backbone = train_network(synthetic, cell.spec, self.recipe, streams, self.modules,
-                                     self.device, self._watch(checks, samples))  # fmt: skip
+            backbone = train_network(synthetic, cell.spec, recipe, streams, self.modules,
+                                     self.device, self._watch(checks, samples),
+                                     self.lesson(cell))  # fmt: skip
         except RunError as error:
+            if self.tolerant and isinstance(error, Diverged):
+                return self.record(cell, seconds=time.perf_counter() - begin)
             raise RunError(
                 f"{name_of(cell.spec)} on row {cell.subject.row!r} (replicate "
                 f"{cell.subject.replicate}, evaluation seed {cell.seed}): {error}, or leave it "
@@ -289,6 +333,7 @@ def _check(
     problem: Problem,
     specs: Sequence[PeerSpec],
     seeds: Sequence[int],
+    recipe: Recipe,
     check_every: int | None,
 ) -> None:
     """Say what cannot be before any time is spent."""
@@ -303,6 +348,9 @@ def _check(
             raise UsageError(f"{what} {twice} is named twice; name each once")
     if check_every is not None and check_every < 1:
         raise UsageError(f"--check-every counts epochs, from 1; got {check_every}")
+    if check_every is not None and recipe.solver == "ridge":
+        raise UsageError(f"{recipe.name} is solved at once: there is nothing on the way to check, "
+                         f"leave --check-every away")  # fmt: skip
     for row, sets in rows.items():
         _check_row(row, sets, problem)
 

@@ -99,7 +99,9 @@ class Recipe:
         solver: ``descent``, or ``ridge``: nothing is trained by steps; ridge regression from the
             frozen network's embeddings to the labels (``condensery.evaluate.probe``). Its first
             epoch is the samples as they are, each further one a view of them by ``operations``.
-        ridge: weight of its penalty, relative to the scale of the embeddings.
+        ridge: weight of its penalty, relative to the scale of the embeddings. 3 is among the best
+            on random sets of 1, 10 and 100 images per class of CIFAR-10 (validation split,
+            EfficientNet-Lite0 at 112 pixels: 0.37, 0.67, 0.79 right).
         searched: ``(rate, validation accuracy)`` of each trial, where ``lr`` was found by a search.
 
     Raises:
@@ -130,7 +132,7 @@ class Recipe:
     corners_grid: bool | None = None
     cutout_beside_mix: bool = False
     solver: Literal["descent", "ridge"] = "descent"
-    ridge: float = 1.0
+    ridge: float = 3.0
     searched: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:

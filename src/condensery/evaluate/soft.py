@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
@@ -70,8 +71,10 @@ class Labels:
         return f"{self.regime} of {teacher_name}{taught}, temperature {self.temperature:g}"
 
     def values(self) -> dict[str, Any]:
-        """Plain values for a record, as they come back from a file."""
+        """Plain values for a record, as they come back from a file; of weights the file's name."""
         kept = asdict(self)
+        if self.teacher.weights is not None:
+            kept["teacher"]["weights"] = Path(self.teacher.weights).name
         if isinstance(self.teacher.taps, tuple):
             kept["teacher"]["taps"] = list(self.teacher.taps)
         return kept
@@ -133,7 +136,7 @@ class Lesson:
         self.labels, self.network = labels, network
         self.modality, self.own = modality, own or modality
         images = isinstance(self.modality, Image) and isinstance(self.own, Image)
-        if self.modality != self.own and not images:
+        if network is not None and self.modality != self.own and not images:
             raise UsageError("the set is normalised otherwise than the teacher's data: use hard "
                              "labels, or a set of this data")  # fmt: skip
 
@@ -156,11 +159,13 @@ class Lesson:
 
         Args:
             samples: decoded ones. classes: numbers in an answer, 2 bytes each.
+
+        Returns:
+            0 for a live teacher that is not there yet.
         """
         if self.labels.regime == "static":
             return 2 * classes * samples
-        if self.labels.regime == "live":
-            assert self.network is not None
+        if self.labels.regime == "live" and self.network is not None:
             return network_bytes(self.network)
         return 0
 

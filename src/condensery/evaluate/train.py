@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from condensery import models
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem, SplitName
-from condensery.errors import RunError
+from condensery.errors import RunError, UsageError
+from condensery.evaluate.probe import probed
 from condensery.evaluate.recipes import Recipe
+from condensery.evaluate.soft import Lesson
 from condensery.modality import Modality
 from condensery.models.backbone import Backbone, PeerSpec
 from condensery.streams import Streams, borrow
@@ -23,6 +24,10 @@ from condensery.types import Batch
 
 Watch = Callable[[int, Backbone], None]
 KEPT_BYTES = 2**30  # test samples up to this size (as float32) are normalised once and kept
+
+
+class Diverged(RunError):
+    """A loss that is not finite: the rate is too high for this network and set."""
 
 
 def train_network(
@@ -33,6 +38,7 @@ def train_network(
     modules: Mapping[str, Callable[[], nn.Module]] | None = None,
     device: str | torch.device = "cpu",
     watch: Watch | None = None,
+    lesson: Lesson | None = None,
 ) -> Backbone:
     """Train a fresh network on the exported form of a set (quantised, then decoded, once).
 
@@ -45,12 +51,15 @@ def train_network(
             equal initial weights and batch orders, so that they can be compared in pairs.
         modules: factories of the user's own networks.
         watch: called as ``watch(epoch, backbone)`` after each epoch, counted from 1.
+        lesson: what it learns from; None: hard labels.
 
     Returns:
-        The trained network, in evaluation mode.
+        The trained network, in evaluation mode; with a linear layer in place of its head where the
+        recipe solves for one.
 
     Raises:
-        RunError: the loss is not finite.
+        Diverged: the loss is not finite.
+        UsageError: a recipe that trains or replaces the head of a network that has none.
     """
     backbone = models.build(
         spec, synthetic.modality, synthetic.classes, streams("weights"), modules=modules
@@ -58,9 +67,13 @@ def train_network(
     applied = recipe.for_network(spec.name, family_of(spec, modules))
     batch = synthetic.quantised().decode()
     assert isinstance(batch.x, Tensor)
-    batch = Batch(batch.x.to(device), batch.y.to(device), batch.mask)
+    lesson = lesson or Lesson()
+    batch = lesson.prepared(Batch(batch.x.to(device), batch.y.to(device), batch.mask))
+    modality, classes = synthetic.modality, synthetic.classes
+    if applied.solver == "ridge":
+        return probed(backbone, batch, applied, streams, modality, classes, lesson)
     frozen = applied.batch_norm == "eval" and spec.weights is not None
-    fit(backbone, batch, applied, streams, synthetic.modality, synthetic.classes, frozen, watch)
+    fit(backbone, batch, applied, streams, modality, classes, frozen, watch, lesson)
     return backbone.eval()
 
 
@@ -78,6 +91,7 @@ def fit(
     classes: int,
     frozen_statistics: bool = False,
     watch: Watch | None = None,
+    lesson: Lesson | None = None,
 ) -> None:
     """Train a network in place on decoded samples, by a recipe without overrides.
 
@@ -88,34 +102,44 @@ def fit(
         batch: data-normalised samples with hard or soft labels, where the network is.
         streams: order, augmentation, mixing and dropout have one each.
         frozen_statistics: batch norm stays in evaluation mode.
+        lesson: targets of altered samples, and the loss; None: hard labels.
 
     Raises:
-        RunError: the loss is not finite; says in which epoch.
+        Diverged: the loss is not finite; says in which epoch.
+        UsageError: only the head is to be trained, and the network names none.
     """
+    lesson = lesson or Lesson()
     optimiser = make_optimiser(backbone, recipe)
     epochs, updates = recipe.length(len(batch.y))
     per_epoch = recipe.per_epoch(len(batch.y))
-    order, alter = streams("order"), _altering(recipe, streams, modality, classes)
+    order, alter = streams("order"), _altering(recipe, streams, modality, classes, lesson)
     done = 0
     with borrow(streams("dropout")):
         for epoch in range(1, epochs + 1):
-            _training_mode(backbone, frozen_statistics)
+            _training_mode(backbone, recipe, frozen_statistics)
             total = torch.zeros((), device=batch.y.device)
             shuffled = torch.randperm(len(batch.y), generator=order).to(batch.y.device)
             for positions in recipe.batches(shuffled)[: updates - done]:
                 rate = recipe.lr * recipe.schedule.rate(done, updates, per_epoch)
-                total += _update(backbone, optimiser, rate, alter(_pick(batch, positions)))
+                altered = alter(_pick(batch, positions))
+                total += _update(backbone, optimiser, rate, altered, lesson)
                 done += 1
             if not torch.isfinite(total):
-                raise RunError(f"the loss is not finite in epoch {epoch} of {epochs}: "
+                raise Diverged(f"the loss is not finite in epoch {epoch} of {epochs}: "
                                f"lower its rate in the recipe")  # fmt: skip
             if watch is not None:
                 watch(epoch, backbone)
 
 
 def make_optimiser(backbone: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """An optimiser of all parameters of a network, by a recipe without overrides."""
-    parameters = list(backbone.parameters())
+    """An optimiser of what a recipe without overrides trains: all parameters, or the head's.
+
+    The others take no gradient any more.
+
+    Raises:
+        UsageError: the head is to be trained, and the network names none.
+    """
+    parameters = _trained(backbone, recipe)
     if recipe.optimiser == "adamw":
         return torch.optim.AdamW(
             parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
@@ -129,14 +153,30 @@ def make_optimiser(backbone: nn.Module, recipe: Recipe) -> torch.optim.Optimizer
     )
 
 
+def _trained(backbone: nn.Module, recipe: Recipe) -> list[nn.Parameter]:
+    if recipe.train_part == "all":
+        return list(backbone.parameters())
+    named, head = dict(backbone.named_parameters()), getattr(backbone, "head", ())
+    if not head:
+        raise UsageError(f"{type(backbone).__name__} does not say which of its parameters are its "
+                         f"head: name them in `head`, or take another recipe")  # fmt: skip
+    for name, parameter in named.items():
+        parameter.requires_grad_(name in head)
+    return [named[name] for name in head]
+
+
 def _update(
-    backbone: Backbone, optimiser: torch.optim.Optimizer, rate: float, batch: Batch
+    backbone: Backbone,
+    optimiser: torch.optim.Optimizer,
+    rate: float,
+    batch: Batch,
+    lesson: Lesson,
 ) -> Tensor:
     """One step at this rate; the loss before it."""
     assert isinstance(batch.x, Tensor)
     for group in optimiser.param_groups:
         group["lr"] = rate
-    loss = F.cross_entropy(backbone(batch.x, batch.mask), batch.y)
+    loss = lesson.loss(backbone(batch.x, batch.mask), batch.y)
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
@@ -144,18 +184,22 @@ def _update(
 
 
 def _altering(
-    recipe: Recipe, streams: Streams, modality: Modality, classes: int
+    recipe: Recipe, streams: Streams, modality: Modality, classes: int, lesson: Lesson
 ) -> Callable[[Batch], Batch]:
-    """The augmentation of a recipe and its mixing, each with one generator for all of training."""
+    """The augmentation of a recipe and its mixing, each with one generator for all of training.
+
+    A teacher that answers live sees samples as the network does, but before two are mixed: what is
+    mixed is its softened word on each.
+    """
     augmentation = recipe.augmentation(modality)
     parameters, boxes = streams("augment"), streams("mix")
 
     def alter(batch: Batch) -> Batch:
         if augmentation is None:
-            return batch
+            return lesson.targets(batch)
         assert isinstance(batch.x, Tensor)
         x = augmentation.apply(augmentation.draw(parameters, len(batch.x)), batch.x)
-        batch = Batch(x, batch.y, batch.mask)
+        batch = lesson.targets(Batch(x, batch.y, batch.mask))
         # The coin is thrown for each batch, whatever the probability, so that streams stay in step.
         if float(torch.rand((), generator=boxes)) < recipe.mix:
             return augmentation.mix(boxes, batch, classes)
@@ -164,8 +208,8 @@ def _altering(
     return alter
 
 
-def _training_mode(backbone: Backbone, frozen_statistics: bool) -> None:
-    backbone.train()
+def _training_mode(backbone: Backbone, recipe: Recipe, frozen_statistics: bool) -> None:
+    backbone.train(recipe.mode == "train")
     if not frozen_statistics:
         return
     for module in backbone.modules():
