@@ -22,7 +22,7 @@ def panel() -> Panel:
 
 def test_every_figure_names_its_axes_and_units(panel: Panel, tmp_path: Path) -> None:
     run = read_run(run_directory(tmp_path))
-    drawn = [*comparison.panel_drawings(panel, ""), *curves.run_drawings([run], "run")]
+    drawn = [*comparison.panel_drawings(panel, "")[0], *curves.run_drawings([run], "run")]
     assert len(drawn) == 6
     for drawing in drawn:
         labels = [axes.get_xlabel() for axes in drawing.figure.axes]

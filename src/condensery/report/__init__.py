@@ -16,7 +16,7 @@ from condensery.report.tables import terminal_table
 MAKERS: tuple[Maker, ...] = ()
 
 
-def report(sources: Sources, out: str | Path) -> Path:
+def report(sources: Sources, out: str | Path, sections: Sequence[Section] = ()) -> Path:
     """Draw what run directories (or records) say.
 
     Writes into ``out``: ``report.html`` (one file that holds everything), ``table.md``,
@@ -29,6 +29,7 @@ def report(sources: Sources, out: str | Path) -> Path:
         sources: a run directory, several, or records. Runs that differ in nothing but their seed
             are replicates of one row.
         out: a folder; made if it is not there.
+        sections: further parts of the page, after those that ``MAKERS`` find by themselves.
 
     Returns:
         The path of ``report.html``.
@@ -45,20 +46,22 @@ def report(sources: Sources, out: str | Path) -> Path:
     panel_views = []
     for place, panel in enumerate(shown):
         prefix = f"{place + 1}-" if len(shown) > 1 else ""
-        figured = comparison.panel_drawings(panel, prefix)
+        figured, folded = comparison.panel_drawings(panel, prefix)
         classes = matrices.class_drawings(panel, names[place], prefix)
-        panel_views.append(page.panel_view(panel, figured, classes))
+        panel_views.append(page.panel_view(panel, figured, folded, classes))
     group_views = [page.group_view(kind, runs, curves.run_drawings(runs, kind))
                    for kind, runs in by_kind(gathered.runs).items()]  # fmt: skip
-    sections = [section for maker in MAKERS for section in maker(gathered, shown)]
-    drawn = [drawing for view in panel_views for drawing in (*view.drawings, *view.classes)]
+    further = [section for maker in MAKERS for section in maker(gathered, shown)]
+    further += sections
+    drawn = [drawing for view in panel_views
+             for drawing in (*view.drawings, *view.folded, *view.classes)]  # fmt: skip
     drawn += [drawing for view in group_views for drawing in view.drawings]
-    drawn += [drawing for section in sections for drawing in section.drawings]
+    drawn += [drawing for section in further for drawing in section.drawings]
     for drawing in drawn:
         figures.save(drawing, folder)
-    _write_tables(gathered, shown, names, sections, folder)
+    _write_tables(gathered, shown, names, further, folder)
     target = folder / "report.html"
-    rendered = page.render(gathered, panel_views, group_views, sections)
+    rendered = page.render(gathered, panel_views, group_views, further)
     target.write_text(rendered, encoding="utf-8")
     return target
 

@@ -7,7 +7,8 @@ crowded.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from condensery.report import style
@@ -26,22 +27,37 @@ from condensery.report.figures import (
 )
 from condensery.report.matrices import heat_map
 from condensery.report.panels import AGAINST, Panel
+from condensery.statistics import Paired
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def panel_drawings(panel: Panel, name: str) -> list[Drawing]:
-    """What is drawn of a comparison: gaps (the headline), grid, accuracies, seconds, learning."""
+MANY_ROWS = 8
+MANY_BARS = 80  # of one figure: beyond, it is longer than a screen and starts folded
+Bars = Sequence[tuple[str, style.Look, Callable[[str], Paired | None]]]
+
+
+def panel_drawings(panel: Panel, name: str) -> tuple[list[Drawing], list[Drawing]]:
+    """What is drawn of a comparison, and what of it may stand folded where it is much.
+
+    The gaps come first, of each set and, for several sets, all in one figure; then the grid, what
+    accuracy costs, learning, and accuracies.
+    """
     if not panel.lines:
-        return []
+        return [], []
     with dressed():
-        drawn = [gap_bars(panel, row, f"{name}gap-{slug(row)}") for row in panel.condensed]
-        drawn += [heat_map(panel, f"{name}heatmap"), accuracy_bars(panel, f"{name}accuracy"),
+        single = [gap_bars(panel, row, f"{name}gap-{slug(row)}") for row in panel.condensed]
+        shared = [gap_overview(panel, f"{name}gaps"), heat_map(panel, f"{name}heatmap"),
                   seconds_map(panel, f"{name}seconds"),
                   learning_curves(panel, f"{name}learning")]  # fmt: skip
-        return [one for one in drawn if one is not None]
+        bars = accuracy_bars(panel, f"{name}accuracy")
+    several = len(panel.condensed) > 1
+    many = len(panel.rows) * (len(panel.seen) + len(panel.means)) > MANY_BARS
+    first = [*([] if several else single), *shared, *([] if many else [bars])]
+    folded = [*(single if several else []), *([bars] if many else [])]
+    return [one for one in first if one], [one for one in folded if one]
 
 
 def accuracy_bars(panel: Panel, name: str) -> Drawing:
@@ -79,30 +95,65 @@ def gap_bars(panel: Panel, row: str, name: str) -> Drawing | None:
     against = [one for one in AGAINST if any(panel.paired(row, one, model) for model in models)]
     if not against:
         return None
-    figure, axes = _bands(models, len(against), panel)
-    for place, other in enumerate(against):
-        look, at, width, errors = style.look(other), [], [], [[], []]  # type: ignore[var-annotated]
+    bars: Bars = [(f"over {style.look(one).label}", style.look(one),
+                   partial(panel.paired, row, one))
+                  for one in against]  # fmt: skip
+    label = style.look(row).label
+    alt = (f"Bars of the difference in accuracy between {label} and {listed(against)} on "
+           f"{', '.join(models)}; the numbers are in the table of differences.")  # fmt: skip
+    caption = f"Right of 0: {label} is better. An interval that holds 0 shows no difference."
+    return Drawing(name, f"{label}: gap to Random and to its own start", caption, alt,
+                   _differences(panel, bars))  # fmt: skip
+
+
+def gap_overview(panel: Panel, name: str) -> Drawing | None:
+    """How far each condensed row lies above Random of equal bytes, all in one figure.
+
+    Packed sets are compared with packed Random. None where there are not several to compare.
+    """
+    models = [*panel.seen, *panel.means]
+    against = {row: "random packed" if panel.packs(row) else "random" for row in panel.condensed}
+    rows = [row for row, other in against.items()
+            if any(panel.paired(row, other, model) for model in models)]  # fmt: skip
+    if len(rows) < 2:
+        return None
+
+    def paired(row: str, model: str) -> Paired | None:
+        return panel.paired(row, against[row], model)
+
+    bars: Bars = [(style.look(row).label, style.look(row), partial(paired, row)) for row in rows]
+    alt = (f"Bars of the difference in accuracy between {listed(rows)} and Random of equal bytes "
+           f"on {', '.join(models)}; the numbers are in the table of gaps.")  # fmt: skip
+    others = list(dict.fromkeys(style.look(against[row]).label for row in rows))
+    caption = f"Over {' or '.join(others)}, whichever stores samples as the set does."
+    return Drawing(name, "Gap over Random, set by set", caption, alt, _differences(panel, bars))
+
+
+def _differences(panel: Panel, bars: Bars) -> Figure:
+    """Bars of paired differences with their intervals, a band per network."""
+    models = [*panel.seen, *panel.means]
+    figure, axes = _bands(models, len(bars), panel)
+    for place, (label, look, paired) in enumerate(bars):
+        at: list[float] = []
+        pairs: list[Paired] = []
         for index, model in enumerate(models):
-            pair = panel.paired(row, other, model)
+            pair = paired(model)
             if pair is None:
-                _hole(axes, index, place, len(against))
+                _hole(axes, index, place, len(bars))
                 continue
-            at.append(_offset(index, place, len(against)))
-            width.append(100 * pair.difference)
-            errors[0].append(100 * (pair.difference - _or(pair.low, pair.difference)))
-            errors[1].append(100 * (_or(pair.high, pair.difference) - pair.difference))
-        axes.barh(at, width, 0.8 / len(against), label=f"over {look.label}", color=look.colour,
-                  hatch=look.hatch, edgecolor=EDGE, linewidth=0.5)  # fmt: skip
+            at.append(_offset(index, place, len(bars)))
+            pairs.append(pair)
+        width = [100 * one.difference for one in pairs]
+        errors = [[100 * (one.difference - _or(one.low, one.difference)) for one in pairs],
+                  [100 * (_or(one.high, one.difference) - one.difference) for one in pairs]]
+        axes.barh(at, width, 0.8 / len(bars), label=label, color=look.colour, hatch=look.hatch,
+                  edgecolor=EDGE, linewidth=0.5)  # fmt: skip
         axes.errorbar(width, at, xerr=errors, fmt="none", ecolor=style.INK, elinewidth=1.2,
                       capsize=2.5)  # fmt: skip
     axes.axvline(0, color=style.INK, linewidth=1.2)
     axes.set_xlabel("paired difference (points), 95 % interval")
     legend_above(figure, axes)
-    label = style.look(row).label
-    alt = (f"Bars of the difference in accuracy between {label} and {listed(against)} on "
-           f"{', '.join(models)}; the numbers are in the table of differences.")  # fmt: skip
-    caption = f"Right of 0: {label} is better. An interval that holds 0 shows no difference."
-    return Drawing(name, f"{label}: gap to Random and to its own start", caption, alt, figure)
+    return figure
 
 
 def seconds_map(panel: Panel, name: str) -> Drawing:
@@ -114,7 +165,7 @@ def seconds_map(panel: Panel, name: str) -> Drawing:
     figure, both = panes(2, 2.1)
     titles = ("one training", "condensing and one training")
     for axes, title, counted in zip(both, titles, (False, True), strict=True):
-        for row in panel.rows:
+        for row in telling(panel):
             spent, line = training_seconds(panel, row), panel.lines.get((row, panel.scope))
             if not spent or line is None or line.interval is None:
                 continue
@@ -130,15 +181,23 @@ def seconds_map(panel: Panel, name: str) -> Drawing:
         axes.set_ylabel("accuracy (%)")
     both[-1].set_xlabel("seconds (logarithmic)")
     legend_above(figure, both[0])
-    alt = f"Accuracy of {listed(panel.rows)} against seconds; the numbers are in the tables."
+    alt = f"Accuracy of {listed(telling(panel))} against seconds; the numbers are in the tables."
     caption = (f"Accuracy: {panel.scope}, ± sd. Seconds: mean of one training with its test on the "
                f"same networks; below, the making of the set is counted in.")  # fmt: skip
     return Drawing(name, "Accuracy against seconds", caption, alt, figure)
 
 
+def telling(panel: Panel) -> list[str]:
+    """Rows for a figure of lines or points: all of a few; of many, condensed sets and bounds."""
+    if len(panel.rows) <= MANY_ROWS:
+        return panel.rows
+    kept = ("random", "random packed", "kmeans", "full")
+    return [row for row in panel.rows if row in panel.condensed or style.base(row) in kept]
+
+
 def learning_curves(panel: Panel, name: str) -> Drawing | None:
     """Accuracy at each check on the way, a pane per network; None where nobody checked."""
-    told = {(row, model): points for row in panel.rows for model in panel.seen
+    told = {(row, model): points for row in telling(panel) for model in panel.seen
             if (points := curve(panel, row, model))}  # fmt: skip
     models = [model for model in panel.seen if any(key[1] == model for key in told)]
     if not models:
@@ -146,7 +205,7 @@ def learning_curves(panel: Panel, name: str) -> Drawing | None:
     figure, found = panes(len(models), 1.7)
     handles: dict[str, Any] = {}
     for axes, model in zip(found, models, strict=True):
-        for place, row in enumerate(panel.rows):
+        for place, row in enumerate(telling(panel)):
             if (row, model) not in told:
                 continue
             epochs, values = zip(*told[row, model], strict=True)
@@ -158,7 +217,7 @@ def learning_curves(panel: Panel, name: str) -> Drawing | None:
         axes.set_ylabel("accuracy (%)")
     found[-1].set_xlabel("epoch")
     legend_above(figure, found[0], handles)
-    alt = f"Accuracy over epochs of {listed(panel.rows)} on {', '.join(models)}."
+    alt = f"Accuracy over epochs of {listed(telling(panel))} on {', '.join(models)}."
     caption = ("Mean over sets and trainings at each check. Only the last epoch is a result: to "
                f"take the best of these would choose on the {panel.split} split.")  # fmt: skip
     return Drawing(name, "Learning curves", caption, alt, figure)
@@ -168,7 +227,8 @@ def _bands(models: Sequence[str], rows: int, panel: Panel) -> tuple[Figure, Axes
     """Axes with a band for each network, the first on top, means set apart."""
     from matplotlib.figure import Figure
 
-    height = 1.3 + len(models) * max(0.42, 0.15 * rows + 0.12)
+    each = 0.15 if rows <= 8 else 0.1
+    height = 1.3 + len(models) * max(0.42, each * rows + 0.12)
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.add_subplot()
     axes.set_facecolor("none")

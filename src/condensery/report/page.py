@@ -16,7 +16,7 @@ from condensery.report.commands import (
 )
 from condensery.report.figures import Drawing, inline, slug
 from condensery.report.gather import Gathered, RunFiles, mapping, number
-from condensery.report.panels import Panel
+from condensery.report.panels import Panel, joined
 from condensery.report.pictures import Album, album
 from condensery.report.sections import Section
 from condensery.report.tables import (
@@ -43,6 +43,7 @@ class PanelView:
     differences: tuple[Grid, ...]
     best: Grid | None
     drawings: tuple[Drawing, ...]
+    folded: tuple[Drawing, ...]
     classes: tuple[Drawing, ...]
 
 
@@ -53,7 +54,7 @@ class GroupView:
     Attributes:
         name: of the kind. anchor: for links. runs: at least one. album: of the first.
         others: name and album of each further run, with fewer pictures.
-        facts: a table with a line a run. drawings: curves, all seeds in one figure.
+        drawings: curves, all seeds in one figure.
         settings, command: of the first. alike: what is different in the others' commands.
     """
 
@@ -62,7 +63,6 @@ class GroupView:
     runs: tuple[RunFiles, ...]
     album: Album
     others: tuple[tuple[str, Album], ...]
-    facts: Grid
     drawings: tuple[Drawing, ...]
     settings: tuple[tuple[str, str], ...]
     command: str
@@ -70,13 +70,20 @@ class GroupView:
 
 
 def panel_view(
-    panel: Panel, drawings: Sequence[Drawing], classes: Sequence[Drawing] = ()
+    panel: Panel,
+    drawings: Sequence[Drawing],
+    folded: Sequence[Drawing] = (),
+    classes: Sequence[Drawing] = (),
 ) -> PanelView:
-    """Tables and figures of a comparison; ``classes``: figures that tell of single classes."""
+    """Tables and figures of a comparison.
+
+    Args:
+        drawings: figures that are seen at once. folded: further ones. classes: of single classes.
+    """
     gaps = tuple(differences(panel, row) for row in panel.condensed)
     top = headline(panel) if panel.condensed else None
     return PanelView(panel, results(panel), top, gaps, best_checks(panel), tuple(drawings),
-                     tuple(classes))  # fmt: skip
+                     tuple(folded), tuple(classes))  # fmt: skip
 
 
 def group_view(name: str, runs: Sequence[RunFiles], drawings: Sequence[Drawing]) -> GroupView:
@@ -90,7 +97,6 @@ def group_view(name: str, runs: Sequence[RunFiles], drawings: Sequence[Drawing])
         tuple(runs),
         album(first),
         tuple((run.name, album(run, FEW_CLASSES)) for run in runs[1:]),
-        _facts(name, runs),
         tuple(drawings),
         _pairs({**settings, **fields}),
         condense_command(first),
@@ -122,6 +128,7 @@ def render(
         subtitle=_subtitle(gathered, panels),
         panels=panels,
         groups=groups,
+        made=_facts(groups),
         sections=sections,
         notes=_notes(gathered, panels, groups, sections),
         legend=LEGEND,
@@ -142,28 +149,38 @@ def _notes(
     notes += [note for view in groups for note in view.album.notes]
     notes += [note for view in groups for _, held in view.others for note in held.notes]
     notes += [note for one in sections for note in one.notes]
+    notes += [f"{view.panel.title}: a searched rate lies at the edge of those tried: a better one "
+              f"may lie beyond" for view in panels
+              if any(one.settings.get("rate_at_edge") for one in view.panel.records)]  # fmt: skip
     notes += [f"{view.panel.title}: put the folder of {file} before its name in --models"
               for view in panels for file in unknown_weights(view.panel)]  # fmt: skip
     return list(dict.fromkeys(notes))
 
 
-def _facts(name: str, runs: Sequence[RunFiles]) -> Grid:
+def _facts(groups: Sequence[GroupView]) -> Grid:
     """What the runs are, in a few numbers, a line each."""
-    heads = ("seed", "steps", "seconds", "stored samples", "decoded samples", "bytes")
-    rows = []
-    for run in runs:
-        card, about = run.card, run.about
-        last = run.events[-1]["step"] if run.events else None
-        told = (
-            str(run.settings.get("seed", style.HOLE)),
-            _number(about.get("steps", last)),
-            style.seconds(about["seconds"]) if number(about.get("seconds")) else style.HOLE,
-            *(_number(card.get(key)) for key in ("stored_samples", "decoded_samples", "bytes")),
-        )
-        rows.append((run.name, Cell(run.name), tuple(map(Cell, told))))
-    factor = mapping(runs[0].card.get("codec")).get("factor", 1)
-    packed = f", {factor} × {factor} samples packed in one" if factor != 1 else ""
-    return Grid(f"{style.look(name).label}{packed}", "run", tuple(map(Cell, heads)), tuple(rows))
+    heads = ("method", "seed", "steps", "seconds", "stored samples", "decoded samples", "packed",
+             "bytes")  # fmt: skip
+    rows = [(run.name, Cell(run.name), tuple(map(Cell, _run_facts(run))))
+            for view in groups for run in view.runs]  # fmt: skip
+    return Grid("Runs: what was made, and what it took", "run", tuple(map(Cell, heads)),
+                tuple(rows))  # fmt: skip
+
+
+def _run_facts(run: RunFiles) -> list[str]:
+    card, about = run.card, run.about
+    factor = mapping(card.get("codec")).get("factor", 1)
+    last = run.events[-1]["step"] if run.events else None
+    return [
+        style.look(str(run.settings.get("method", style.HOLE))).label,
+        str(run.settings.get("seed", style.HOLE)),
+        _number(about.get("steps", last)),
+        style.seconds(about["seconds"]) if number(about.get("seconds")) else style.HOLE,
+        _number(card.get("stored_samples")),
+        _number(card.get("decoded_samples")),
+        "no" if factor == 1 else f"{factor} × {factor}",
+        _number(card.get("bytes")),
+    ]
 
 
 def _title(gathered: Gathered, panels: Sequence[PanelView]) -> str:
@@ -174,8 +191,8 @@ def _title(gathered: Gathered, panels: Sequence[PanelView]) -> str:
     data = [view.panel.data for view in panels]
     told = [run.settings.get("data") for run in gathered.runs]
     data = data or [str(name) for name in told if name]
-    made = " and ".join(dict.fromkeys(methods)) or "Baselines"
-    return f"{made} on {', '.join(dict.fromkeys(data)) or 'unknown data'}"
+    made = joined(list(dict.fromkeys(methods))) or "Baselines"
+    return f"{made} on {joined(list(dict.fromkeys(data))) or 'unknown data'}"
 
 
 def _subtitle(gathered: Gathered, panels: Sequence[PanelView]) -> list[str]:

@@ -227,7 +227,7 @@ def claim(panel: Panel, row: str) -> Claim:
     if line is None or line.interval is None:
         return Claim(row, "hole", numbers, "No claim is made.")
     if holes:
-        return Claim(row, "hole", numbers, f"No claim is made: {_and(holes)} not measured on "
+        return Claim(row, "hole", numbers, f"No claim is made: {joined(holes)} not measured on "
                      f"all these networks with the same seeds.")  # fmt: skip
     least = min(pair.n for pair in held.values())
     if any(pair.unit != "sets" for pair in held.values()):
@@ -243,7 +243,7 @@ def _verdict(row: str, numbers: str, held: dict[str, Paired], least: int) -> Cla
     by_words: dict[str, list[str]] = {}
     for name, pair in held.items():
         by_words.setdefault(pair.verdict or "no difference", []).append(style.spoken(name))
-    names = _and([style.spoken(name) for name in held])
+    names = joined([style.spoken(name) for name in held])
     basis = f"(paired 95 % intervals, n = {least})"
     if set(by_words) == {"above"}:
         return Claim(row, "above", numbers, f"Above {names} {basis}.")
@@ -258,7 +258,7 @@ def _verdict(row: str, numbers: str, held: dict[str, Paired], least: int) -> Cla
         "suggests above": "this suggests above",
     }
     parts = [
-        f"{text} {_and(by_words[words])}" for words, text in short.items() if words in by_words
+        f"{text} {joined(by_words[words])}" for words, text in short.items() if words in by_words
     ]
     said = "; ".join(parts)
     return Claim(row, "not", numbers, f"Not shown to be above Random: {said} {basis}.")
@@ -275,7 +275,7 @@ def _numbers(panel: Panel, row: str, pairs: dict[str, Paired | None]) -> str:
         for other, pair in pairs.items()
         if pair is not None
     ]
-    differences = f" In points: {_and(told)}." if told else ""
+    differences = f" In points: {joined(told)}." if told else ""
     return text + differences + _best_other(panel, row)
 
 
@@ -314,5 +314,6 @@ def _interval(pair: Paired) -> str:
     return f" [{style.signed(pair.low)}, {style.signed(pair.high)}]"
 
 
-def _and(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def joined(words: list[str]) -> str:
+    """``a, b and c``."""
+    return "".join(words) if len(words) < 2 else f"{', '.join(words[:-1])} and {words[-1]}"

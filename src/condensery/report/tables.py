@@ -124,8 +124,12 @@ def differences(panel: Panel, row: str) -> Grid:
 
 
 def headline(panel: Panel) -> Grid:
-    """Gap of each condensed row over (packed) Random and its start: networks, means, worst."""
-    columns = [*panel.seen, *panel.means, "worst"]
+    """Gap of each condensed row over (packed) Random and its start: means, worst, networks.
+
+    The number that counts stands first: the mean over the networks that were never seen.
+    """
+    means = sorted(panel.means, key=lambda one: one != panel.scope)
+    columns = [means[0], "worst", *means[1:], *panel.seen]
     heads = [Cell("worst network", "", "mean") if one == "worst" else head(panel, one)
              for one in columns]  # fmt: skip
     rows = []
