@@ -11,18 +11,53 @@ import pytest
 from PIL import Image
 
 from condensery.report import report
-from report.runs import demo_records, evaluated, run_directory
+from report.runs import demo_records, evaluated, record, run_directory
 
 pytestmark = pytest.mark.browser
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-# The page tells how wide it is, and whether a picture is broken; it stands in a frame, since a
-# browser's own window does not get as narrow as a telephone.
+# The page tells what a reader would see: how wide it is, which pictures are broken, how small its
+# letters are (of a figure: as drawn on this screen), how little they stand out from what is behind
+# them. It stands in a frame, since a browser's own window does not get as narrow as a telephone.
 PROBE = """<script>
-addEventListener("load", () => parent.postMessage({
-  content: document.documentElement.scrollWidth,
-  window: innerWidth,
-  broken: [...document.images].filter(one => !one.naturalWidth).length,
-}, "*"));
+const light = colour => {
+  const [red, green, blue] = colour.match(/[0-9.]+/g).slice(0, 3).map(one => one / 255)
+    .map(one => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+};
+const behind = element => {
+  for (let one = element; one; one = one.parentElement) {
+    const colour = getComputedStyle(one).backgroundColor;
+    if (!/, 0[)]|transparent/.test(colour)) return colour;
+  }
+  return "rgb(255, 255, 255)";
+};
+const contrast = element => {
+  const ink = light(getComputedStyle(element).color), paper = light(behind(element));
+  return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+};
+addEventListener("load", () => {
+  for (const one of document.querySelectorAll("details")) one.open = true;
+  const written = [...document.body.querySelectorAll("*")].filter(one => !one.closest("svg, script")
+    && [...one.childNodes].some(node => node.nodeType === 3 && node.textContent.trim()));
+  const size = element => parseFloat(getComputedStyle(element).fontSize);
+  const drawn = [...document.querySelectorAll("svg")].map(one => {
+    const texts = [...one.querySelectorAll("text")].map(size);
+    return Math.min(...texts) * one.getBoundingClientRect().width / one.viewBox.baseVal.width;
+  });
+  parent.postMessage({
+    content: document.documentElement.scrollWidth,
+    window: innerWidth,
+    broken: [...document.images].filter(one => !one.complete || !one.naturalWidth).length,
+    letters: Math.min(...written.map(size)),
+    figures: drawn.length,
+    labels: Math.min(...drawn),
+    contrast: Math.min(...written.map(contrast)),
+    faint: written.reduce((a, b) => contrast(a) < contrast(b) ? a : b).outerHTML.slice(0, 80)
+      .replace(/"/g, "'"),
+    dead: [...document.querySelectorAll("nav a")]
+      .filter(one => !document.querySelector(one.getAttribute("href"))).length,
+  }, "*");
+});
 </script></body>"""
 FRAME = """<!DOCTYPE html><link rel="icon" href="data:,"><script>
 addEventListener("message", event => Object.assign(document.documentElement.dataset, event.data));
@@ -44,7 +79,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = {"random": 0.5, "random packed": 0.55, "mean": 0.6, "start": 0.58, "hmdc": 0.66}
     names = ("<b>zero</b>", "averyverylongnameofaclasswithoutanyspace" * 2, "two")
     run = run_directory(base / "run", names=names)
-    html = report(evaluated(run, demo_records(0, networks, rows)), base / "out")
+    told = {"classes": 3, "class_accuracy": [0.9, 0.6, 0.3], "curve": [[50, 0.4], [100, 0.6]],
+            "confusion": [[9, 1, 0], [2, 6, 2], [3, 4, 3]]}  # fmt: skip
+    records = [record(**vars(one) | told) for one in demo_records(0, networks, rows)]
+    html = report(evaluated(run, records), base / "out")
     html.write_text(html.read_text(encoding="utf-8").replace("</body>", PROBE), encoding="utf-8")
     return html
 
@@ -56,17 +94,31 @@ def browse(chromium: str, page: Path, *options: str) -> subprocess.CompletedProc
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-@pytest.mark.parametrize("width", [400, 1400])
-def test_nothing_breaks_and_nothing_scrolls_sideways(chromium: str, page: Path, width: int) -> None:
+@pytest.fixture(scope="module", params=["400 light", "400 dark", "1400 light", "1400 dark"])
+def told(request: pytest.FixtureRequest, chromium: str, page: Path) -> dict[str, str]:
+    """What the page tells of itself at a width and in a scheme, with everything unfolded."""
+    width, scheme = request.param.split()
     frame = page.with_name(f"frame-{width}.html")
     frame.write_text(FRAME.format(width=width), encoding="utf-8")
-    done = browse(chromium, frame, "--dump-dom", "--window-size=1600,3000")
-    told = dict(re.findall(r'data-(\w+)="(\d+)"', done.stdout))
-    assert told, done.stderr[-2000:]
-    assert int(told["window"]) == width
-    assert int(told["content"]) <= width
+    done = browse(chromium, frame, "--dump-dom", "--window-size=1600,3000",
+                  f"--blink-settings=preferredColorScheme={int(scheme == 'light')}")  # fmt: skip
+    found = dict(re.findall(r'data-(\w+)="([^"]+)"', done.stdout))
+    assert found, done.stderr[-2000:]
+    assert found["window"] == width
+    return found | {"console": "\n".join(re.findall(r".*CONSOLE.*", done.stderr))}
+
+
+def test_nothing_breaks_and_nothing_scrolls_sideways(told: dict[str, str]) -> None:
+    assert int(told["content"]) <= int(told["window"])
     assert told["broken"] == "0"
-    assert "CONSOLE" not in done.stderr
+    assert told["dead"] == "0", "an entry of the contents leads nowhere"
+    assert not told["console"]
+
+
+def test_letters_can_be_read(told: dict[str, str]) -> None:
+    assert float(told["letters"]) >= 14
+    assert int(told["figures"]) >= 8 and float(told["labels"]) >= 10
+    assert float(told["contrast"]) >= 4.5, told["faint"]
 
 
 @pytest.mark.parametrize("width", [400, 1400])
