@@ -40,6 +40,8 @@ class Record:
         settings: the recipe's values that applied to this network (rate, optimiser, batch, ...).
         fingerprint: of the exported set; a set that was changed since is measured anew.
         circumstances: hardware, versions, commit; see ``circumstances()``.
+        family: what kind of network it is: ``cnn``, ``vit``, ``mlp``, ``module`` (the user's own);
+            empty in records of earlier versions.
         labels: what the network learned from: ``hard``, or the regime of soft labels with its
             teacher. Hard and soft rows are never compared.
         class_accuracy: accuracy of each class, in ``[0, 1]``, in the order of the labels; their
@@ -70,6 +72,7 @@ class Record:
     settings: dict[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     circumstances: dict[str, Any] = field(default_factory=dict)
+    family: str = ""
     labels: str = "hard"
     class_accuracy: list[float] | None = None
     confusion: list[list[int]] | None = None
@@ -85,9 +88,12 @@ def append(path: Path, records: Iterable[Record]) -> None:
     """Add records to a JSON-lines file, each on disk before the next begins.
 
     What a kill left of a last line is cut off first: else the next record would be glued to it.
+    Jobs that share the file wait for one another (by a lock file beside it).
     """
+    from filelock import FileLock
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+") as file:
+    with FileLock(path.with_name(f".{path.name}.lock")), path.open("ab+") as file:
         _mend(file)
         for record in records:
             file.write((json.dumps(dataclasses.asdict(record)) + "\n").encode())

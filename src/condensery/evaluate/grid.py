@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
+import pickle
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,19 @@ from torch import nn
 
 from condensery import records as files
 from condensery.core.synthetic import SyntheticSet
-from condensery.data.problem import Problem, SplitName
+from condensery.data.problem import Problem, Split, SplitName
 from condensery.errors import RunError, UsageError
+from condensery.evaluate.precision import Precision, precision_from
 from condensery.evaluate.recipes import Recipe, recipe_from, shorten
+from condensery.evaluate.share import Claims, each, executor
 from condensery.evaluate.soft import HARD, Labels, Lesson, hired, labels_from
 from condensery.evaluate.train import (
     Diverged,
+    Tested,
     TestSamples,
     Watch,
-    accuracy,
     family_of,
+    tested,
     train_network,
 )
 from condensery.modality import Modality
@@ -36,6 +40,7 @@ from condensery.streams import Streams
 Rows = Mapping[str, Sequence[tuple[int, SyntheticSet]]]
 OnRecord = Callable[[Record, int, int], None]
 Choices = Mapping[tuple[str, int, str], Recipe]
+CONFUSED = 20  # up to so many classes a record keeps the confusion matrix
 
 
 def evaluate(
@@ -59,6 +64,7 @@ def evaluate(
     labels: str | Labels = HARD,
     choices: Choices | None = None,
     tolerant: bool = False,
+    precision: Precision = "float32",
 ) -> list[Record]:
     """Train fresh networks on each set and test them, cell by cell.
 
@@ -79,8 +85,9 @@ def evaluate(
         per_class: stored samples per class of the condensed set, for the records; None: of the last
             row, where the condensed set stands.
         device: where to train.
-        out: a file of records; each is on disk before the next cell starts, and a cell that is
-            already there (same key, set and recipe values) is not run again.
+        out: a file of records; each is on disk before its cell is given up, and a cell that is
+            already there (same key, set and recipe values) is not run again. Several jobs, also on
+            several machines, may work on one file: each cell is run by one of them.
         on_record: called as ``on_record(record, done, of)`` after each cell that was run.
         check_every: test every so many epochs too and record the best, which is chosen on the
             evaluated split and therefore never a result. None: as the recipe says, most test the
@@ -91,6 +98,7 @@ def evaluate(
         choices: recipes for single sets and networks, by (row, replicate, name of the network), in
             the place of ``recipe``; all have one name.
         tolerant: a loss that is not finite gives an accuracy of 0 rather than an error; for trials.
+        precision: of testing, see ``condensery.evaluate.precision``; training has 32 bits.
 
     Returns:
         One record a cell, also of those that were there already, in the order of the cells.
@@ -110,22 +118,19 @@ def evaluate(
     grid = Grid(problem, chosen, split, modules or {}, frozenset(seen), str(device),
                 check_every or chosen.check_every,
                 _per_class(rows) if per_class is None else per_class,
-                taught, choices or {}, tolerant)  # fmt: skip
-    there = {one.key(): one for one in files.read(out)} if out else {}
+                taught, choices or {}, tolerant, precision_from(precision))  # fmt: skip
     cells = list(_cells(rows, specs, seeds))
-    found = {index: old for index, cell in enumerate(cells)
-             if (old := _already(grid.record(cell), there)) is not None}  # fmt: skip
-    missing = [index for index in range(len(cells)) if index not in found]
+    board = _Board(grid, out)
+    found = {place: old for place, cell in enumerate(cells) if (old := board.there(cell))}
+    missing = [place for place in range(len(cells)) if place not in found]
     if missing:
         grid.teacher = hired(taught, problem, modules, device)
-    measured = _measured(grid, [cells[index] for index in missing], workers)
-    for index, new in zip(missing, measured, strict=True):
-        if out:
-            files.append(out, [new])
-        found[index] = new
-        if on_record is not None:
-            on_record(new, len(found), len(cells))
-    return [found[index] for index in range(len(cells))]
+    with closing(_measured(grid, [cells[place] for place in missing], workers, board)) as measured:
+        for place, new in measured:
+            found[missing[place]] = new
+            if on_record is not None:
+                on_record(new, len(found), len(cells))
+    return [found[place] for place in range(len(cells))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +176,7 @@ class Grid:
     labels: Labels = HARD
     choices: Choices = field(default_factory=dict)
     tolerant: bool = False
+    precision: torch.dtype = torch.float32
     teacher: Backbone | None = None
 
     def __post_init__(self) -> None:
@@ -194,9 +200,18 @@ class Grid:
         return self._samples[modality]
 
     def record(
-        self, cell: Cell, accuracy: float = 0.0, best: float | None = None, seconds: float = 0.0
+        self,
+        cell: Cell,
+        found: Tested | None = None,
+        curve: list[list[float]] | None = None,
+        seconds: float = 0.0,
     ) -> Record:
-        """The record of a cell; before it is measured, with an accuracy of 0."""
+        """The record of a cell; before it is measured, with an accuracy of 0.
+
+        Args:
+            found: what the trained network made of the split. curve: ``[epoch, accuracy]`` of the
+                checks on the way; None where nobody asked for any.
+        """
         synthetic, name = cell.subject.synthetic, name_of(cell.spec)
         samples = len(synthetic) * synthetic.codec.multiplies
         recipe = self.recipe_of(cell)
@@ -204,16 +219,22 @@ class Grid:
         epochs, updates = applied.length(samples)
         soft = {} if self.labels.regime == "hard" else {"labels": self.labels.values()}
         taught = self.lesson(cell).nbytes(samples, synthetic.classes)
+        last = found.accuracy if found else 0.0
+        best = None if curve is None else max([last, *(accuracy for _, accuracy in curve)])
+        told = str(self.precision).removeprefix("torch.")
         return Record(
             row=cell.subject.row, model=name, seen=bool({name, cell.spec.name} & self.seen),
             replicate=cell.subject.replicate, seed=cell.seed, recipe=recipe.name,
-            split=self.split, accuracy=accuracy, best=best, data=self.problem.name,
+            split=self.split, accuracy=last, best=best, data=self.problem.name,
             classes=self.problem.classes, per_class=self.per_class, samples=samples,
             stored_bytes=cell.subject.stored_bytes + taught, epochs=epochs, updates=updates,
             seconds=seconds, condense_seconds=synthetic.about.get("seconds"),
             settings=applied.values() | soft, fingerprint=cell.subject.fingerprint,
-            circumstances=files.circumstances(),
+            circumstances=files.circumstances() | {"tested in": told},
             labels=self.labels.told(name_of(self.labels.teacher)),
+            class_accuracy=found.class_accuracy if found else None,
+            confusion=found.confusion if found and self.problem.classes <= CONFUSED else None,
+            curve=curve,
         )  # fmt: skip
 
     def measure(self, cell: Cell) -> Record:
@@ -224,12 +245,12 @@ class Grid:
         """
         begin = time.perf_counter()
         synthetic, samples = cell.subject.synthetic, self.samples(cell.subject.synthetic.modality)
-        checks: list[float] = []
+        curve: list[list[float]] | None = [] if self.check_every else None
         recipe = self.recipe_of(cell)
         streams = cell_streams(cell.seed, name_of(cell.spec), recipe.name)
         try:
             backbone = train_network(synthetic, cell.spec, recipe, streams, self.modules,
-                                     self.device, self._watch(checks, samples),
+                                     self.device, self._watch(curve, samples),
                                      self.lesson(cell))  # fmt: skip
         except RunError as error:
             if self.tolerant and isinstance(error, Diverged):
@@ -239,20 +260,64 @@ class Grid:
                 f"{cell.subject.replicate}, evaluation seed {cell.seed}): {error}, or leave it "
                 f"out of --models"
             ) from None
-        last = accuracy(backbone, samples)
-        best = max([*checks, last]) if self.check_every else None
-        return self.record(cell, last, best, time.perf_counter() - begin)
+        found = tested(backbone, samples, self.precision)
+        return self.record(cell, found, curve, time.perf_counter() - begin)
 
-    def _watch(self, checks: list[float], samples: TestSamples) -> Watch | None:
+    def _watch(self, curve: list[list[float]] | None, samples: TestSamples) -> Watch | None:
         every = self.check_every
-        if every is None:
+        if every is None or curve is None:
             return None
 
         def watch(epoch: int, backbone: Backbone) -> None:
             if epoch % every == 0:
-                checks.append(accuracy(backbone, samples))
+                curve.append([epoch, tested(backbone, samples, self.precision).accuracy])
 
         return watch
+
+    def for_others(self) -> tuple[bytes, dict[Modality, TestSamples]]:
+        """What another process needs: all but the samples as bytes, these where memory is shared.
+
+        Training samples stay behind. A tested split that is too large to be kept goes along.
+        """
+        none = Split(self.problem.train.samples[:0], self.problem.train.labels[:0])
+        light = replace(self.problem, train=none, val=none, test=none)
+        return pickle.dumps(replace(self, problem=light)), self._samples
+
+    @staticmethod
+    def from_other(sent: bytes, samples: dict[Modality, TestSamples]) -> Grid:
+        """The grid of the process that sent it."""
+        grid: Grid = pickle.loads(sent)
+        grid._samples = samples
+        return grid
+
+
+class _Board:
+    """What is in the file of records by now; jobs that share it look again when it has grown."""
+
+    def __init__(self, grid: Grid, out: Path | None) -> None:
+        self.grid, self.out = grid, out
+        self._read, self._size = dict[tuple[Any, ...], Record](), -1
+
+    def there(self, cell: Cell) -> Record | None:
+        """The record of this cell, if it was of this very set, by these very values."""
+        if self.out is None:
+            return None
+        size = self.out.stat().st_size if self.out.exists() else 0
+        if size != self._size:
+            self._read, self._size = {one.key(): one for one in files.read(self.out)}, size
+        new = self.grid.record(cell)
+        old = self._read.get(new.key())
+        same = old and (old.fingerprint, old.settings) == (new.fingerprint, new.settings)
+        return old if same else None
+
+    def key(self, cell: Cell) -> str:
+        """The cell's name among the jobs that share the file."""
+        new = self.grid.record(cell)
+        return repr((new.key(), new.fingerprint, sorted(new.settings.items())))
+
+    def claims(self) -> Claims:
+        """Who runs what; nobody else is there where records are not kept in a file."""
+        return Claims(self.out and self.out.with_name(f".{self.out.name}.claims"))
 
 
 def cell_streams(seed: int, model: str, recipe: str) -> Streams:
@@ -292,31 +357,36 @@ def _cells(rows: Rows, specs: Sequence[PeerSpec], seeds: Sequence[int]) -> Itera
                 yield Cell(subject, spec, seed)
 
 
-def _already(new: Record, there: Mapping[tuple[Any, ...], Record]) -> Record | None:
-    """The record of this cell that is there, if it was of this very set, by these very values."""
-    old = there.get(new.key())
-    same = old is not None and (old.fingerprint, old.settings) == (new.fingerprint, new.settings)
-    return old if same else None
-
-
-def _measured(grid: Grid, cells: Sequence[Cell], workers: int) -> Iterator[Record]:
-    """The records of these cells in their order, as they are measured."""
-    if workers == 1 or len(cells) < 2:
-        yield from map(grid.measure, cells)
+def _measured(
+    grid: Grid, cells: Sequence[Cell], workers: int, board: _Board
+) -> Generator[tuple[int, Record], None, None]:
+    """Positions of cells and their records, as they are measured, each on disk by then."""
+    if not cells:
         return
-    spawn = multiprocessing.get_context("spawn")
-    with spawn.Pool(min(workers, len(cells)), _begin_worker, (grid,)) as pool:
-        yield from pool.imap(_measure, cells)
+    workers = min(workers, len(cells))
+    for one in {cell.subject.synthetic.modality for cell in cells} if workers > 1 else ():
+        grid.samples(one)  # before the others start, so that they share its memory
+    given = grid.for_others() if workers > 1 else ()
+    with board.claims() as claims, executor(workers, _begin_worker, given) as work:
+        measure = grid.measure if workers == 1 else _measure
+        done = each(work, measure, cells, board.key, claims, board.there, workers)
+        try:
+            for place, record, ours in done:
+                if ours and board.out is not None:
+                    files.append(board.out, [record])
+                yield place, record
+        finally:
+            work.shutdown(cancel_futures=True)
 
 
 _worker_grid: Grid | None = None
 
 
-def _begin_worker(grid: Grid) -> None:
+def _begin_worker(sent: bytes, samples: dict[Modality, TestSamples]) -> None:
     """What each process does first: small networks are fastest on one thread each."""
     global _worker_grid
     torch.set_num_threads(1)
-    _worker_grid = grid
+    _worker_grid = Grid.from_other(sent, samples)
 
 
 def _measure(cell: Cell) -> Record:

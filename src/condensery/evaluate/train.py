@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -230,7 +231,9 @@ class TestSamples:
         problem: the data. split: ``test`` or ``val``.
         modality: whose mean and std samples are normalised by: that of the set that the network was
             trained on (an imported set may have been made with other constants than ours).
-        device: where the networks are. size: samples in a batch.
+        device: where the networks are.
+        size: samples in a batch; None: few on a CPU, where the values between two layers should
+            stay in its cache (1,000 at once take 1.5 to 3 times as long as 64), else 1,000.
     """
 
     __test__ = False  # not a test of pytest's
@@ -241,37 +244,98 @@ class TestSamples:
         split: SplitName = "test",
         modality: Modality | None = None,
         device: str | torch.device = "cpu",
-        size: int = 1000,
+        size: int | None = None,
     ) -> None:
         self.split = problem.split(split)
         self.modality = modality or problem.modality
         self.device = device
-        self.size = size
+        self.size = size or (64 if torch.device(device).type == "cpu" else 1000)
+        self.classes = problem.classes
         count = len(self.split) * int(np.prod(self.modality.shape)) * 4
-        self._kept = list(self._batches()) if count <= KEPT_BYTES else None
+        # One tensor, so that processes can share its memory.
+        self._kept = self._read(slice(None)) if count <= KEPT_BYTES else None
 
     def __iter__(self) -> Iterator[Batch]:
-        return iter(self._kept) if self._kept is not None else self._batches()
+        for start in range(0, len(self.split), self.size):
+            here = slice(start, start + self.size)
+            if self._kept is None:
+                yield self._read(here)
+            else:
+                yield Batch(self._kept.x[here], self._kept.y[here])  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         """Number of samples."""
         return len(self.split)
 
-    def _batches(self) -> Iterator[Batch]:
-        for start in range(0, len(self.split), self.size):
-            here = slice(start, start + self.size)
-            # Copies: a slice of a memory map is read-only, which torch does not take.
-            raw = torch.from_numpy(np.array(self.split.samples[here]))
-            labels = torch.from_numpy(np.array(self.split.labels[here]))
-            yield Batch(self.modality.normalise(raw.to(self.device)), labels.to(self.device))
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs: the split itself only where nothing is kept."""
+        state = dict(self.__dict__)
+        if self._kept is not None:
+            state["split"] = range(len(self.split))  # its length is all that is asked of it
+        return state
+
+    def _read(self, here: slice) -> Batch:
+        # Copies: a slice of a memory map is read-only, which torch does not take.
+        raw = torch.from_numpy(np.array(self.split.samples[here]))
+        labels = torch.from_numpy(np.array(self.split.labels[here]))
+        return Batch(self.modality.normalise(raw.to(self.device)), labels.to(self.device))
+
+
+class Tested(NamedTuple):
+    """What a network made of a split.
+
+    Attributes:
+        accuracy: the part of the samples whose class it names, in [0, 1].
+        confusion: counts ``[true class][predicted class]``.
+    """
+
+    accuracy: float
+    confusion: list[list[int]]
+
+    @property
+    def class_accuracy(self) -> list[float]:
+        """Accuracy of each class, in [0, 1]; 0 for a class without samples."""
+        return [row[label] / max(1, sum(row)) for label, row in enumerate(self.confusion)]
+
+
+def tested(
+    backbone: Backbone, samples: TestSamples, precision: torch.dtype = torch.float32
+) -> Tested:
+    """Test a network; it is left in evaluation mode.
+
+    Args:
+        precision: of products and convolutions (``torch.autocast``); norms and sums keep 32 bits.
+    """
+    backbone.eval()
+    kind, counts = torch.device(samples.device).type, None
+    network = _laid_out(backbone, kind)
+    low = torch.autocast(kind, precision, enabled=precision != torch.float32)
+    with torch.inference_mode(), low:
+        for batch in samples:
+            assert isinstance(batch.x, Tensor)
+            logits = network(batch.x, batch.mask)
+            width = logits.shape[1]
+            found = torch.bincount(batch.y * width + logits.argmax(1),
+                                   minlength=samples.classes * width)  # fmt: skip
+            counts = found if counts is None else counts + found
+    assert counts is not None
+    confusion = counts.view(samples.classes, -1)
+    right = int(confusion.diagonal().sum())
+    return Tested(right / len(samples), confusion.tolist())
 
 
 def accuracy(backbone: Backbone, samples: TestSamples) -> float:
-    """The part of the samples whose class a network names, in [0, 1]; it is left in eval mode."""
-    backbone.eval()
-    right = 0
-    with torch.inference_mode():
-        for batch in samples:
-            assert isinstance(batch.x, Tensor)
-            right += int((backbone(batch.x, batch.mask).argmax(1) == batch.y).sum())
-    return right / len(samples)
+    """The part of the samples whose class a network names, in [0, 1]; see ``tested``."""
+    return tested(backbone, samples).accuracy
+
+
+def _laid_out(backbone: Backbone, kind: str) -> Backbone:
+    """The network with its channels last where it convolves: up to 1.5 times faster on a CPU.
+
+    A copy, since an optimiser may hold the parameters as they lie.
+    """
+    spatial = [one for one in backbone.modules()
+               if isinstance(one, nn.Conv2d) and one.kernel_size != one.stride]  # fmt: skip
+    if kind != "cpu" or not spatial:
+        return backbone
+    return copy.deepcopy(backbone).to(memory_format=torch.channels_last)
