@@ -9,7 +9,7 @@ import pytest
 
 from condensery.errors import UsageError
 from condensery.records import Record
-from condensery.statistics import compare, interval, paired, quantile, summarise, verdict
+from condensery.statistics import compare, interval, members, paired, quantile, summarise, verdict
 
 SETS = [(60.2, 60.8, 59.9), (61.5, 62.1, 61.2), (59.0, 59.8, 59.4)]
 OURS, PACKED, START = (46.1, 47.3, 45.8), (44.9, 45.2, 44.7), (45.5, 46.6, 45.6)
@@ -205,3 +205,18 @@ def test_every_order_of_three_sets_gives_the_same_interval():
         for one in (interval(list(turn)) for turn in itertools.permutations(OURS))
     }
     assert len(found) == 1
+
+
+def test_means_over_families_give_each_network_one_vote_and_unknown_kinds_none():
+    kinds = {"a": "cnn", "b": "cnn", "c": "vit", "d": ""}
+    rows = [one for place, (name, family) in enumerate(kinds.items())
+            for one in records([0.1 * place, 0.1 * place + 0.2], model=name, family=family)]
+    assert members(rows)["mean of CNNs"] == ["a", "b"]
+    assert members(rows)["mean of ViTs"] == ["c"] and members(rows)["mean of all"] == [*"abcd"]
+    found = line(summarise(rows), "ours", "mean of CNNs")
+    assert found.interval.mean == pytest.approx(0.15) and found.seen is None
+
+
+def test_records_without_families_have_no_means_over_them():
+    assert [one.model for one in summarise(records([0.5]))] == ["a", "mean of unseen",
+                                                                "mean of all", "worst"]  # fmt: skip

@@ -19,7 +19,8 @@ from condensery.records import Record, newest
 Unit = Literal["sets", "evaluation seeds"]
 Values = Mapping[int, Mapping[int, float]]
 Table = dict[str, dict[str, dict[int, dict[int, float]]]]
-MEANS = {"mean of seen": True, "mean of unseen": False, "mean of all": None}
+FAMILIES = {"mean of CNNs": "cnn", "mean of ViTs": "vit"}
+MEANS = ("mean of seen", "mean of unseen", *FAMILIES, "mean of all")
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,22 @@ def _paired(differences: Sequence[float], unit: Unit, level: float) -> Paired:
                   said, tied)  # fmt: skip
 
 
+def members(records: Iterable[Record]) -> dict[str, list[str]]:
+    """The networks behind each of ``MEANS``; a mean over no network is left out.
+
+    Families are those that records tell; a network of which no record tells one belongs to none.
+    """
+    held = list(records)
+    seen = {one.model: one.seen for one in held}
+    family = {one.model: one.family for one in held if one.family}
+    found = {MEANS[0]: [name for name in seen if seen[name]],
+             MEANS[1]: [name for name in seen if not seen[name]]}  # fmt: skip
+    for title, kind in FAMILIES.items():
+        found[title] = [name for name in seen if family.get(name) == kind]
+    found[MEANS[-1]] = list(seen)
+    return {title: names for title, names in found.items() if names}
+
+
 def summarise(records: Iterable[Record], level: float = 0.95) -> list[Line]:
     """A line for each row and network, then the means over networks, the worst network.
 
@@ -200,14 +217,13 @@ def summarise(records: Iterable[Record], level: float = 0.95) -> list[Line]:
     """
     held = newest(records)
     table, seen = _table(held), {one.model: one.seen for one in held}
+    means = members(held)
     lines = []
     for row, values in table.items():
         own = [_line(row, name, seen[name], values[name], level) for name in seen if name in values]
         lines += own
-        for title, which in MEANS.items():
-            names = _scope(seen, which)
-            if names:
-                lines.append(_line(row, title, which, _over(values, names), level))
+        for title, names in means.items():
+            lines.append(_line(row, title, _all_seen(seen, title), _over(values, names), level))
         worst = min((one for one in own if one.interval), key=_interval_mean)
         lines.append(Line(row, "worst", worst.network, worst.seen, worst.interval,
                           worst.replicates, worst.seeds, worst.unit))  # fmt: skip
@@ -235,9 +251,8 @@ def compare(
     ours, theirs = table[row], table[against]
     own = [pair(name, ours.get(name), theirs.get(name), seen[name]) for name in seen]
     means = [
-        pair(title, _over(ours, names), _over(theirs, names), which)
-        for title, which in MEANS.items()
-        if (names := _scope(seen, which))
+        pair(title, _over(ours, names), _over(theirs, names), _all_seen(seen, title))
+        for title, names in members(held).items()
     ]
     measured = [(one.paired.difference, one) for one in own if one.paired is not None]
     if not measured:
@@ -296,8 +311,9 @@ def _over(values: Mapping[str, Values], names: Sequence[str]) -> Values | None:
     }
 
 
-def _scope(seen: Mapping[str, bool], which: bool | None) -> list[str]:
-    return [name for name, took_part in seen.items() if which is None or took_part is which]
+def _all_seen(seen: Mapping[str, bool], title: str) -> bool | None:
+    """``Line.seen`` of a mean: a mean over a family or over all may hold both kinds."""
+    return {MEANS[0]: True, MEANS[1]: False}.get(title)
 
 
 def _interval_mean(line: Line) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from condensery.report.commands import evaluate_command
-from condensery.report.panels import MEANS, panels
+from condensery.report.panels import panels
 from report.runs import grid, record
 
 SET = [[46.1], [47.3], [45.8]]
@@ -32,7 +32,19 @@ def test_the_condensed_set_stands_first_and_networks_that_took_part_too() -> Non
     (panel,) = panels(records)
     assert panel.rows == ["hmdc", "start", "random", "kmeans"]
     assert list(panel.seen) == ["convnet3", "mlp"]
-    assert panel.means == list(MEANS)
+    assert panel.means == ["mean of seen", "mean of unseen", "mean of all"]
+
+
+def test_means_over_families_are_shown_where_they_are_more_than_one_network_and_not_all() -> None:
+    kinds = {"a": "cnn", "b": "cnn", "c": "vit", "d": "mlp"}
+    records = [record(model=name, family=kind, seen=name == "a", accuracy=0.1 * place)
+               for place, (name, kind) in enumerate(kinds.items(), start=1)]  # fmt: skip
+    (panel,) = panels(records)
+    assert panel.means == ["mean of seen", "mean of unseen", "mean of CNNs", "mean of all"]
+    found = panel.lines["hmdc", "mean of CNNs"].interval
+    assert found is not None and found.mean == pytest.approx(0.15)
+    (alike,) = panels([one for one in records if one.family == "cnn"])
+    assert alike.means == ["mean of seen", "mean of unseen", "mean of all"]
 
 
 def test_records_of_two_splits_are_two_comparisons() -> None:

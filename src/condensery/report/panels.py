@@ -11,9 +11,17 @@ from typing import Any
 from condensery.errors import UsageError
 from condensery.records import Record, newest
 from condensery.report import style
-from condensery.statistics import Comparison, Line, Paired, compare, summarise
+from condensery.statistics import (
+    FAMILIES,
+    MEANS,
+    Comparison,
+    Line,
+    Paired,
+    compare,
+    members,
+    summarise,
+)
 
-MEANS = ("mean of seen", "mean of unseen", "mean of all")
 AGAINST = ("random", "random packed", "start")
 
 
@@ -86,11 +94,20 @@ class Panel:
 
     @property
     def means(self) -> list[str]:
-        """The means that exist here; a mean over all is no news where all are of one kind."""
-        kinds = set(self.seen.values())
-        if kinds == {True, False}:
-            return list(MEANS)
-        return [MEANS[0] if kinds == {True} else MEANS[1]]
+        """The means that say something here.
+
+        One over all says nothing new where all networks are seen, or none; one over a family,
+        where it is a single network or all of them.
+        """
+        sides = [title for title in MEANS[:2] if title in self.members]
+        kinds = [title for title in FAMILIES
+                 if 1 < len(self.members.get(title, ())) < len(self.seen)]  # fmt: skip
+        return [*sides, *kinds, *(MEANS[-1:] if len(sides) == 2 else ())]
+
+    @cached_property
+    def members(self) -> dict[str, list[str]]:
+        """Networks behind each mean."""
+        return members(self.records)
 
     @property
     def scope(self) -> str:
@@ -141,9 +158,8 @@ class Panel:
     def stars(self) -> set[tuple[str, str]]:
         """Cells in which training never left chance, and the means that contain one."""
         found = {(row, name) for row in self.rows for name in self.seen if self._star(row, name)}
-        groups = {MEANS[0]: [True], MEANS[1]: [False], MEANS[2]: [True, False]}
-        for title, kinds in groups.items():
-            found |= {(row, title) for row, name in list(found) if self.seen.get(name) in kinds}
+        for title, names in self.members.items():
+            found |= {(row, title) for row, name in list(found) if name in names}
         return found
 
     def _star(self, row: str, model: str) -> bool:
@@ -161,10 +177,7 @@ class Panel:
 
     def family(self, model: str) -> str:
         """What kind of network it is, where its records say so."""
-        for one in self.records:
-            if one.model == model and one.settings.get("family"):
-                return str(one.settings["family"])
-        return ""
+        return next((one.family for one in self.records if one.model == model and one.family), "")
 
     def packs(self, row: str) -> bool:
         """Whether a row stores several samples in one: then packed Random is what it must beat."""

@@ -67,9 +67,7 @@ def head(panel: Panel, name: str) -> Cell:
     if name in panel.seen:
         text = f"{style.SEEN} {name}" if panel.seen[name] else name
         return Cell(text, panel.family(name), "seen" if panel.seen[name] else "")
-    members = {"mean of seen": [True], "mean of unseen": [False]}.get(name, [True, False])
-    number = sum(took_part in members for took_part in panel.seen.values())
-    return Cell(name, style.plural(number, "network"), "mean")
+    return Cell(name, style.plural(len(panel.members[name]), "network"), "mean")
 
 
 def accuracy_cell(panel: Panel, row: str, model: str) -> Cell:
