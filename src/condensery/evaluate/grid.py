@@ -205,12 +205,13 @@ class Grid:
         found: Tested | None = None,
         curve: list[list[float]] | None = None,
         seconds: float = 0.0,
+        parameters: int | None = None,
     ) -> Record:
         """The record of a cell; before it is measured, with an accuracy of 0.
 
         Args:
             found: what the trained network made of the split. curve: ``[epoch, accuracy]`` of the
-                checks on the way; None where nobody asked for any.
+                checks on the way; None where nobody asked for any. parameters: of the network.
         """
         synthetic, name = cell.subject.synthetic, name_of(cell.spec)
         samples = len(synthetic) * synthetic.codec.multiplies
@@ -231,10 +232,13 @@ class Grid:
             seconds=seconds, condense_seconds=synthetic.about.get("seconds"),
             settings=applied.values() | soft, fingerprint=cell.subject.fingerprint,
             circumstances=files.circumstances() | {"tested in": told},
+            family=family_of(cell.spec, self.modules),
             labels=self.labels.told(name_of(self.labels.teacher)),
             class_accuracy=found.class_accuracy if found else None,
             confusion=found.confusion if found and self.problem.classes <= CONFUSED else None,
             curve=curve,
+            family=family_of(cell.spec, self.modules),
+            parameters=parameters,
         )  # fmt: skip
 
     def measure(self, cell: Cell) -> Record:
@@ -261,7 +265,8 @@ class Grid:
                 f"out of --models"
             ) from None
         found = tested(backbone, samples, self.precision)
-        return self.record(cell, found, curve, time.perf_counter() - begin)
+        numbers = sum(one.numel() for one in backbone.parameters())
+        return self.record(cell, found, curve, time.perf_counter() - begin, numbers)
 
     def _watch(self, curve: list[list[float]] | None, samples: TestSamples) -> Watch | None:
         every = self.check_every
