@@ -232,7 +232,6 @@ class Grid:
             seconds=seconds, condense_seconds=synthetic.about.get("seconds"),
             settings=applied.values() | soft, fingerprint=cell.subject.fingerprint,
             circumstances=files.circumstances() | {"tested in": told},
-            family=family_of(cell.spec, self.modules),
             labels=self.labels.told(name_of(self.labels.teacher)),
             class_accuracy=found.class_accuracy if found else None,
             confusion=found.confusion if found and self.problem.classes <= CONFUSED else None,
