@@ -49,6 +49,7 @@ class Record:
         confusion: counts ``[true class][predicted class]``; None where nobody asked, or where
             there are too many classes to keep it for every cell.
         curve: ``[epoch, accuracy]`` of each check on the way, when ``check_every`` was given.
+        parameters: numbers that the network learns, heads included; None in older records.
     """
 
     row: str
@@ -73,6 +74,7 @@ class Record:
     fingerprint: str = ""
     circumstances: dict[str, Any] = field(default_factory=dict)
     family: str = ""
+    parameters: int | None = None
     labels: str = "hard"
     class_accuracy: list[float] | None = None
     confusion: list[list[int]] | None = None

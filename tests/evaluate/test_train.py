@@ -187,3 +187,26 @@ def test_the_recipes_train_on_this_data(problem, drawn):
         updates = 2 if recipe.solver == "descent" else None
         short = dataclasses.replace(recipe, epochs=2, updates=updates)
         train_network(drawn(), PeerSpec("convnet_mini"), short, Streams(0))
+
+
+def test_a_test_counts_which_class_is_taken_for_which(problem):
+    samples, right = TestSamples(problem), torch.zeros(3, 3, dtype=torch.int64)
+    network = models.build(PeerSpec("convnet_mini"), problem.modality, 3, Streams(0)("weights"))
+    for batch in samples:
+        for true, named in zip(batch.y, network.eval()(batch.x).argmax(1), strict=True):
+            right[true, named] += 1
+    found = training.tested(network, samples)
+    assert found.confusion == right.tolist()
+    assert found.accuracy == pytest.approx(float(right.diagonal().sum() / right.sum()))
+    assert found.class_accuracy == pytest.approx((right.diagonal() / right.sum(1)).tolist())
+
+
+def test_sixteen_bits_name_nearly_the_same_classes_and_leave_the_network_alone(problem, drawn):
+    network = train_network(drawn(), PeerSpec("convnet_mini"), RECIPES["quick"], Streams(0))
+    before = {name: one.clone() for name, one in network.state_dict().items()}
+    exact, coarse = training.tested(network, TestSamples(problem)), None
+    coarse = training.tested(network, TestSamples(problem), torch.bfloat16)
+    assert abs(exact.accuracy - coarse.accuracy) <= 0.05
+    after = network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all(before[name].stride() == after[name].stride() for name in before)

@@ -1,0 +1,143 @@
+"""Jobs that share a directory: each cell is run once, whoever dies."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from condensery.evaluate import share
+from condensery.evaluate.share import Claims, Here, each
+from condensery.records import read
+
+JOB = """
+    import sys, time
+    from pathlib import Path
+    sys.path.insert(0, {tests!r})
+    import torch
+    torch.set_num_threads(1)
+    from evaluate.conftest import banded
+    from condensery.core.starts import random_start
+    from condensery.data.problem import Problem
+    from condensery.evaluate import Recipe, evaluate
+    from condensery.modality import Image, Pixels
+    from condensery.streams import Streams
+
+    modality = Image((1, 8, 8), (0.3,), (0.3,), mirror=False)
+    names = ("a", "b", "c")
+    problem = Problem("bands", modality, names, banded(60, 0), banded(30, 1), banded(9, 2))
+    sets = [(seed, random_start(problem, 1, Pixels(), Streams(seed))) for seed in range(4)]
+    evaluate({{"random": sets}}, problem, ["mlp"], recipe=Recipe("short", updates=60),
+             seeds=(0, 1, 2), out=Path({out!r}),
+             on_record=lambda one, *told: print(one.replicate, one.seed, flush=True))
+"""
+
+
+def job(out: Path) -> subprocess.Popen[str]:
+    """One job of twelve cells, as its user would start it."""
+    text = textwrap.dedent(JOB.format(tests=str(Path(__file__).parents[1]), out=str(out)))
+    command = [sys.executable, "-c", text]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def cells(out: Path) -> list[tuple[int, int]]:
+    return sorted((one.replicate, one.seed) for one in read(out))
+
+
+ALL = [(replicate, seed) for replicate in range(4) for seed in range(3)]
+
+
+def test_two_jobs_on_one_file_run_each_cell_once_and_both_end(tmp_path: Path) -> None:
+    out = tmp_path / "records.jsonl"
+    told = [one.communicate(timeout=120)[0] for one in (job(out), job(out))]
+    assert cells(out) == ALL
+    # Both tell of all cells: of those that they ran, and of those that the other did.
+    assert {len(one.splitlines()) for one in told if one} == {12}
+    assert not list(tmp_path.glob(".records.jsonl.claims/*"))
+
+
+def test_records_survive_a_kill_at_any_moment(tmp_path: Path) -> None:
+    out = tmp_path / "records.jsonl"
+    for after in (1, 2, 4):
+        killed = job(out)
+        assert killed.stdout is not None
+        for _ in range(after):
+            killed.stdout.readline()
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        assert len(set(cells(out))) == len(cells(out)) >= after
+    before = cells(out)
+    job(out).communicate(timeout=120)
+    assert cells(out) == ALL
+    assert set(before) <= set(cells(out))
+
+
+def test_a_claim_is_one_jobs_until_it_is_released(tmp_path: Path) -> None:
+    with Claims(tmp_path / "claims") as ours, Claims(tmp_path / "claims") as theirs:
+        assert ours.take("a")
+        assert not theirs.take("a") and theirs.take("b")
+        ours.release("a")
+        assert theirs.take("a")
+    assert not (tmp_path / "claims").exists()
+
+
+def test_the_claim_of_a_dead_process_is_anybodys(tmp_path: Path) -> None:
+    done = multiprocessing.get_context("spawn").Process(target=os.getpid)
+    done.start()
+    done.join()
+    with Claims(tmp_path / "claims") as ours:
+        assert ours.take("a")
+        path = next((tmp_path / "claims").glob("*.json"))
+        owner = json.loads(path.read_text())
+        path.write_text(json.dumps(owner | {"process": done.pid}))
+        with Claims(tmp_path / "claims") as theirs:
+            assert theirs.take("a")
+
+
+@pytest.mark.parametrize("content", ['{"host": "elsewhere", "process": 1}', '{"host": "els', ""])
+def test_the_claim_of_another_machine_ends_with_its_silence(tmp_path: Path, content: str) -> None:
+    with Claims(tmp_path / "claims") as ours:
+        assert ours.take("a")
+        path = next((tmp_path / "claims").glob("*.json"))
+        path.write_text(content)
+        with Claims(tmp_path / "claims") as theirs:
+            assert not theirs.take("a")
+            old = time.time() - share.SILENCE - 5
+            os.utime(path, (old, old))
+            assert theirs.take("a")
+
+
+def test_a_job_at_work_gives_signs_of_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(share, "BEAT", 0.02)
+    with Claims(tmp_path / "claims") as ours:
+        assert ours.take("a")
+        path = next((tmp_path / "claims").glob("*.json"))
+        os.utime(path, (0, 0))
+        deadline = time.monotonic() + 10
+        while path.stat().st_mtime == 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert path.stat().st_mtime > 0
+
+
+def test_what_another_job_finished_meanwhile_is_taken_over(tmp_path: Path) -> None:
+    finished = {"b": 20}
+    ran = []
+
+    def run(item: str) -> int:
+        ran.append(item)
+        return ord(item)
+
+    with Claims(tmp_path / "claims") as claims:
+        found = list(each(Here(), run, "abc", str, claims, finished.get, 1))
+    assert found == [(0, ord("a"), True), (1, 20, False), (2, ord("c"), True)]
+    assert ran == ["a", "c"]
