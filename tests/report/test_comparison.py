@@ -65,6 +65,18 @@ def test_seconds_are_those_of_one_training_and_then_with_the_making_of_the_set()
     assert alone["Random"] == whole["Random"] == pytest.approx((2, 50))
 
 
+@pytest.mark.parametrize("spent", [1e-3, 0.37, 11.0, 40_000.0])
+def test_seconds_have_a_few_labels_however_alike_or_unlike_they_are(spent: float) -> None:
+    (panel,) = panels([record(seconds=10.9), record(row="random", seconds=spent)])
+    figure = comparison.seconds_map(panel, "x").figure
+    figure.canvas.draw()
+    axes = figure.axes[-1]
+    low, high = axes.get_xlim()
+    shown = [one for one in axes.get_xticklabels(which="both")
+             if one.get_text() and low <= one.get_position()[0] <= high]  # fmt: skip
+    assert 2 <= len(shown) <= 10
+
+
 def test_learning_curves_are_means_of_the_checks_that_all_trainings_have() -> None:
     curves = ([[10, 0.2], [20, 0.4], [30, 0.6]], [[10, 0.4], [30, 0.8]])
     (panel,) = panels([record(seed=seed, curve=curve) for seed, curve in enumerate(curves)])

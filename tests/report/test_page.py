@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -159,3 +161,25 @@ def test_other_files_of_the_folder_are_left_alone(tmp_path: Path) -> None:
     report([record()], tmp_path)
     report([record()], tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_thirty_runs_are_one_page_within_seconds_and_not_a_heavy_one(tmp_path: Path) -> None:
+    rows = {"random": 0.5, "random packed": 0.55, "start": 0.58, "hmdc": 0.66}
+    runs = []
+    for method in ("hmdc", "dream", "idc", "idm", "cafe", "dm"):
+        for seed in range(5):
+            run = run_directory(tmp_path / method / str(seed), seed=seed, steps=500)
+            config = json.loads((run / "config.json").read_text())
+            write(run / "config.json",
+                  config | {"settings": config["settings"] | {"method": method}})  # fmt: skip
+            records = [record(**vars(one) | {"row": method if one.row == "hmdc" else one.row})
+                       for one in demo_records(seed, {"convnet3": True, "mlp": False}, rows)]
+            runs.append(evaluated(run, records))
+    began = time.perf_counter()
+    page = report(runs, tmp_path / "out")
+    assert time.perf_counter() - began < 20
+    assert page.stat().st_size < 15_000_000
+    html = page.read_text(encoding="utf-8")
+    parsed(html)
+    assert html.count("4 more of") == 6 and "6 sets in words" in html and "30 runs" in html

@@ -175,16 +175,29 @@ def seconds_map(panel: Panel, name: str) -> Drawing:
                           yerr=100 * _or(line.interval.sd, math.nan), fmt=look.marker,
                           color=look.colour, label=look.label, markersize=7, capsize=2.5,
                           elinewidth=1)  # fmt: skip
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(seconds_label)
         axes.set_title(title, loc="left")
         axes.set_ylabel("accuracy (%)")
-    both[-1].set_xlabel("seconds (logarithmic)")
+    _seconds_axis(both[-1])
     legend_above(figure, both[0])
     alt = f"Accuracy of {listed(telling(panel))} against seconds; the numbers are in the tables."
     caption = (f"Accuracy: {panel.scope}, ± sd. Seconds: mean of one training with its test on the "
                f"same networks; below, the making of the set is counted in.")  # fmt: skip
     return Drawing(name, "Accuracy against seconds", caption, alt, figure)
+
+
+def _seconds_axis(axes: Axes) -> None:
+    """A logarithmic axis of seconds with few, whole labels, however narrow or wide it is."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axes.dataLim.intervalx
+    axes.set_xscale("log")
+    if 0 < low <= high < math.inf:
+        axes.set_xlim(low / 2, high * 2)
+    wide = high > 1000 * low
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
+    axes.xaxis.set_major_formatter(seconds_label)
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("seconds (logarithmic)")
 
 
 def telling(panel: Panel) -> list[str]:
