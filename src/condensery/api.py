@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -15,7 +15,18 @@ from condensery.core.synthetic import SyntheticSet
 from condensery.data import DATA, Problem, SplitName, load_problem
 from condensery.engine import Budget, Run, RunDirectory, execute
 from condensery.errors import UsageError, unknown
-from condensery.evaluate import USUAL, Recipe, RunRows, grid, recipe_from, rows_beside, rows_of
+from condensery.evaluate import (
+    USUAL,
+    Labels,
+    Recipe,
+    RunRows,
+    grid,
+    labels_from,
+    recipe_from,
+    rows_beside,
+    rows_of,
+    search,
+)
 from condensery.evaluate.grid import OnRecord
 from condensery.evaluate.train import family_of
 from condensery.methods import METHODS, Method, name_of
@@ -112,6 +123,8 @@ def evaluate(
     data_dir: str | Path | None = None,
     workers: int = 1,
     check_every: int | None = None,
+    labels: str | Labels = "hard",
+    rate: Literal["recipe", "search"] = "recipe",
     on_record: OnRecord | None = None,
 ) -> list[Record]:
     """Train fresh networks on sets, and beside them on real samples of equal bytes; test them.
@@ -131,6 +144,10 @@ def evaluate(
         workers: processes that share the cells, one thread each; see ``evaluate.grid``.
         check_every: test every so many epochs too, and log the best apart: it is chosen on the
             evaluated split, so it is never the result.
+        labels: ``hard``; ``static`` or ``live`` answers of a teacher that is trained here, or
+            ``Labels`` for one of your own. Records of the two are never compared.
+        rate: ``search`` gives each set the best of the same learning rates for each network, found
+            on the validation split (``condensery.evaluate.search``).
         on_record: called as ``on_record(record, done, of)`` after each cell, over all runs.
 
     Returns:
@@ -143,11 +160,12 @@ def evaluate(
     for one in models:  # an unknown name is said before data are loaded
         family_of(PeerSpec(one) if isinstance(one, str) else one, modules)
     recipe_from(recipe)
+    taught, measure, trials = labels_from(labels), *_way(rate)
     place, found = pick_device(device), []
     runs = _runs(subject, data, data_dir, rows, draws)
-    cells = [run.sets() * len(models) * len(seeds) for run, _ in runs]
+    cells = [search.trainings(run.sets(), len(models), len(seeds), trials) for run, _ in runs]
     for number, (run, problem) in enumerate(runs):
-        found += grid.evaluate(
+        found += measure(
             run.rows,
             problem,
             models,
@@ -160,18 +178,24 @@ def evaluate(
             seen=run.seen,
             device=place,
             out=run.records_file,
-            on_record=_counted(on_record, sum(cells[:number]), sum(cells)),
+            on_record=search.counted(on_record, sum(cells[:number]), sum(cells)),
             check_every=check_every,
             workers=workers,
+            labels=taught,
         )
     return found
 
 
-def _counted(on_record: OnRecord | None, before: int, of: int) -> OnRecord | None:
-    """The same with the cells of all runs counted."""
-    if on_record is None:
-        return None
-    return lambda record, done, _: on_record(record, before + done, of)
+def _way(rate: str) -> tuple[Callable[..., list[Record]], int]:
+    """How sets are measured, and at how many learning rates each is tried before.
+
+    Raises:
+        UsageError: unknown.
+    """
+    ways = {"recipe": (grid.evaluate, 0), "search": (search.evaluate_searched, len(search.RATES))}
+    if rate not in ways:
+        raise unknown("way to a learning rate", rate, ways)
+    return ways[rate]
 
 
 def _runs(

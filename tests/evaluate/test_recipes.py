@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
 import torch
 
 from condensery.errors import UsageError
-from condensery.evaluate import RECIPES, Override, Recipe, Schedule, recipe_from, shorten
+from condensery.evaluate import (
+    RECIPES,
+    Override,
+    Recipe,
+    Schedule,
+    evaluate,
+    recipe_from,
+    shorten,
+    train_network,
+)
+from condensery.evaluate.train import make_optimiser
 from condensery.modality import Image
+from condensery.models import PeerSpec, build
+from condensery.streams import Streams
 
 DIGITS = Image((1, 8, 8), (0.5,), (0.5,), mirror=False)
 COLOUR = Image((3, 32, 32), (0.5,) * 3, (0.5,) * 3)
@@ -129,3 +142,113 @@ def test_shortening_says_the_new_length_in_the_name():
 def test_a_length_that_cannot_be_is_refused(wrong):
     with pytest.raises(UsageError, match="--epochs|--updates"):
         shorten(RECIPES["hmdc"], **wrong)
+
+
+def test_the_released_recipe_is_what_the_released_code_does():
+    recipe = RECIPES["hmdc-released"]
+    table = {
+        "epochs": 2000, "batch": 128, "optimiser": "sgd", "momentum": 0.9, "weight_decay": 5e-4,
+        "mode": "eval", "check_every": 10, "reported": "best", "mix": 0.5, "mix_vit": False,
+        "brightness_only": True, "corners_grid": True, "cutout_beside_mix": True,
+        "operations": ("flip", "color", "crop", "scale", "rotate", "cutout"),
+    }  # fmt: skip
+    assert {name: getattr(recipe, name) for name in table} == table
+    assert recipe.schedule == Schedule()
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "rate", "part", "mix"),
+    [("convnet3", "cnn", 1e-2, "head", 0.5), ("resnet18", "cnn", 1e-3, "all", 0.5),
+     ("resnet50", "cnn", 1e-3, "all", 0.5), ("resnet101", "cnn", 1e-4, "all", 0.5),
+     ("vit_tiny", "vit", 1e-3, "all", 0.0), ("vit_small", "vit", 1e-3, "all", 0.0),
+     ("vit_base", "vit", 1e-4, "all", 0.0)],
+)  # fmt: skip
+def test_the_released_recipe_freezes_the_convnet_and_mixes_for_no_vit(
+    name, family, rate, part, mix
+):
+    applied = RECIPES["hmdc-released"].for_network(name, family)
+    assert (applied.lr, applied.train_part, applied.mix) == (rate, part, mix)
+
+
+def test_the_released_augmentation_cuts_out_beside_cutmix_and_changes_brightness_only():
+    made = RECIPES["hmdc-released"].augmentation(COLOUR)
+    assert made.operations[-1] == "cutout" and made.brightness_only
+    assert (made.corners_grid, made.corners) == (True, False)
+
+
+def test_the_supplement_s_recipe_is_colour_crop_and_cutmix_for_every_network():
+    recipe = RECIPES["hmdc"]
+    assert (recipe.operations, recipe.mix, recipe.mix_vit) == (("color", "crop"), 0.5, True)
+    assert (recipe.reported, recipe.check_every, recipe.mode) == ("last", None, "train")
+
+
+def test_dm_is_trained_as_dsa_under_its_own_name():
+    own, other = (dataclasses.asdict(RECIPES[name]) for name in ("dm", "dsa"))
+    assert {key for key in own if own[key] != other[key]} == {"name", "summary"}
+
+
+def test_a_recipe_that_reports_the_best_of_no_checks_is_refused():
+    with pytest.raises(UsageError, match="check_every"):
+        Recipe("x", reported="best")
+
+
+def test_a_probe_is_lengthened_by_views_and_has_no_updates():
+    assert shorten(RECIPES["linear-probe"], epochs=5).length(100) == (5, 0)
+    with pytest.raises(UsageError, match="--epochs"):
+        shorten(RECIPES["linear-probe"], updates=5)
+
+
+def test_a_rate_of_one_s_own_goes_before_every_override():
+    recipe = RECIPES["quick"].at_rate(0.05)
+    assert recipe.for_network("vit_mini", "vit").lr == 0.05
+    assert recipe.for_network("vit_mini", "vit").optimiser == "adamw"
+    assert recipe.for_network("mlp", "mlp").lr == 0.05
+
+
+def test_records_of_what_was_always_so_stay_valid_and_new_ways_are_told():
+    older = {"epochs", "updates", "batch", "optimiser", "lr", "momentum", "weight_decay",
+             "schedule", "operations", "choose", "mix", "mix_vit", "batch_norm"}  # fmt: skip
+    assert set(RECIPES["hmdc"].values()) == older
+    told = RECIPES["hmdc-released"].values()
+    assert (told["reported"], told["mode"], told["check_every"]) == ("best", "eval", 10)
+
+
+def test_every_recipe_has_one_line_for_people():
+    assert all(one.summary and "\n" not in one.summary for one in RECIPES.values())
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_every_recipe_runs_from_end_to_end_when_shortened(problem, drawn, name):
+    rows = {"ours": [(0, drawn())]}
+    for network in ("convnet_mini", "vit_mini"):
+        (found,) = evaluate(rows, problem, [network], recipe=name, seeds=(0,), epochs=2)
+        assert found.recipe == f"{name} (2 epochs)" and 0 <= found.accuracy <= 1
+        assert (found.best is not None) == (RECIPES[name].reported == "best")
+        assert found.best is None or found.best >= found.accuracy
+
+
+def test_released_convnets_keep_their_random_body_and_learn_a_head(problem, drawn):
+    short = shorten(RECIPES["hmdc-released"], epochs=2)
+    fresh = build(PeerSpec("convnet_mini"), problem.modality, 3, Streams(0)("weights"))
+    trained = train_network(drawn(), PeerSpec("convnet_mini"), short, Streams(0))
+    before = dict(fresh.named_parameters())
+    moved = {key for key, one in trained.named_parameters() if not torch.equal(one, before[key])}
+    assert moved == set(fresh.head)
+
+
+def test_in_evaluation_mode_batch_norm_learns_no_statistics(problem, drawn):
+    modes, spec = [], PeerSpec("resnet_mini")
+    recipe = Recipe("x", updates=2, mode="eval")
+
+    def watch(epoch, backbone):
+        modes.append(backbone.training)
+
+    trained = train_network(drawn(), spec, recipe, Streams(0), watch=watch)
+    means = [one for name, one in trained.named_buffers() if name.endswith("running_mean")]
+    assert modes == [False, False]
+    assert means and all(not one.any() for one in means)
+
+
+def test_a_head_that_nobody_names_cannot_be_trained_alone():
+    with pytest.raises(UsageError, match="head"):
+        make_optimiser(torch.nn.LayerNorm(2), Recipe("x", train_part="head"))

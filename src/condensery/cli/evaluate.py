@@ -20,6 +20,7 @@ already is not measured again."""
 EXAMPLES = (
     "condensery evaluate runs/digits --models convnet3,vit_mini,mlp --recipe quick",
     'condensery evaluate runs/c10 --models \'[{"name": "vit_tiny", "weights": "pretrained"}]\'',
+    "condensery evaluate runs/digits --labels static --temperature 4 --teacher convnet3",
 )
 
 
@@ -40,15 +41,18 @@ def run(arguments: Sequence[str]) -> None:
     values.pop("debug", None)
     if values.get("rows") == ("none",):
         values["rows"] = ()
+    by_class = values.pop("by_class", False)
+    values |= _labels(values)
     with Told() as told:
         records = evaluate(directories, **values, on_record=told)
-    _print(directories, records)
+    _print(directories, records, by_class)
     common = Path("runs/report") if len(directories) > 1 else directories[0] / "report"
     next_command("condensery", "report", *directories, "--out", common)
 
 
 def options() -> tuple[Option, ...]:
     """The flags of this verb."""
+    from condensery.core.teacher import TEACHER
     from condensery.models import PeerSpec
 
     return (
@@ -70,6 +74,19 @@ def options() -> tuple[Option, ...]:
         Option("--workers", "processes that share the trainings, one thread each", "N", int, "1"),
         Option("--check-every", "also log the best of every N epochs, apart: it is chosen on the "
                "evaluated split", "N", int),
+        Option("--rate", "search: each set gets the best of five learning rates for each network, "
+               "by the validation split", "recipe|search", Literal["recipe", "search"], "recipe"),
+        Option("--labels", "what networks learn from: the class, a teacher's answers to each "
+               "sample, or to each altered batch", "hard|static|live",
+               Literal["hard", "static", "live"], "hard"),
+        Option("--teacher", "of soft labels: with weights as it comes, else trained on the real "
+               "data first", "NAME", PeerSpec, TEACHER.name, TEACHER),
+        Option("--temperature", "of soft labels", "X", float, "1"),
+        Option("--teacher-updates", "batches of 128 that such a teacher learns from", "N", int,
+               "1000"),
+        Option("--teacher-seed", "of such a teacher", "N", int, "0"),
+        Option("--by-class", "print accuracy per class and which classes are taken for which, too",
+               kind=None),
         DEBUG,
     )  # fmt: skip
 
@@ -96,23 +113,45 @@ class Told:
         self.progress.show(done, time.perf_counter() - self.began)
 
 
-def _print(directories: Sequence[Path], records: Sequence[Record]) -> None:
+def _labels(values: dict[str, Any]) -> dict[str, Any]:
+    """The flags about labels, taken out of the others, as one value.
+
+    Raises:
+        UsageError: a teacher is described that nobody asks.
+    """
+    from condensery.errors import UsageError
+    from condensery.evaluate import Labels
+
+    flags = {"teacher": "teacher", "temperature": "temperature", "teacher_updates": "updates",
+             "teacher_seed": "seed"}  # fmt: skip
+    given = {flags[flag]: values.pop(flag) for flag in flags if flag in values}
+    regime = values.pop("labels", "hard")
+    if given and regime == "hard":
+        raise UsageError("a teacher has no say in hard labels: give --labels static or live too")
+    return {"labels": Labels(regime, **given)}
+
+
+def _print(directories: Sequence[Path], records: Sequence[Record], by_class: bool) -> None:
     """The table of what was asked for; unlike runs of one method are told apart."""
     from rich.console import Console
 
+    from condensery.cli.further import best_tables, class_tables, edges
     from condensery.report import terminal_table
     from condensery.report.gather import gather
 
     def cell(one: Record) -> tuple[Any, ...]:
-        return one.fingerprint, one.model, one.seed, one.recipe, one.split, one.replicate
+        return one.key()[3:], one.fingerprint
 
     asked = {cell(one) for one in records}
-    shown = [one for one in gather(directories).records if cell(one) in asked]
+    found = gather(directories)
+    shown = [one for one in found.records if cell(one) in asked]
+    printed: list[Any] = [terminal_table(shown), *best_tables(shown), *edges(shown)]
+    printed += class_tables(shown, found.runs[0].label_names) if by_class else []
     console = Console()
     if console.is_terminal:
-        console.print(terminal_table(shown))
+        console.print(*printed, sep="\n")
         return
     wide = Console(width=140)  # a file has no edge at which to fold
     with wide.capture() as captured:
-        wide.print(terminal_table(shown))
+        wide.print(*printed, sep="\n")
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))

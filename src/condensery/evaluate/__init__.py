@@ -6,12 +6,15 @@ from condensery.evaluate.baselines import BASELINES, USUAL, baselines
 from condensery.evaluate.grid import evaluate, name_of
 from condensery.evaluate.recipes import RECIPES, Override, Recipe, Schedule, recipe_from, shorten
 from condensery.evaluate.runs import RunRows, rows_beside, rows_of
+from condensery.evaluate.search import evaluate_searched
+from condensery.evaluate.soft import Labels, labels_from
 from condensery.evaluate.train import TestSamples, accuracy, train_network
 
 __all__ = [
     "BASELINES",
     "USUAL",
     "RECIPES",
+    "Labels",
     "Override",
     "Recipe",
     "RunRows",
@@ -20,6 +23,8 @@ __all__ = [
     "accuracy",
     "baselines",
     "evaluate",
+    "evaluate_searched",
+    "labels_from",
     "name_of",
     "recipe_from",
     "rows_beside",

@@ -223,7 +223,9 @@ class Recipe:
         kept["operations"] = list(self.operations)
         kept["schedule"]["at"] = list(self.schedule.at)
         if self.searched:
+            tried = [rate for rate, _ in self.searched]
             kept["searched"] = [list(trial) for trial in self.searched]
+            kept["rate_at_edge"] = self.lr in (min(tried), max(tried))
         return kept
 
 

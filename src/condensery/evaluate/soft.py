@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +30,8 @@ from condensery.types import Batch
 
 Regime = Literal["hard", "static", "live"]
 SIZE = 100  # samples that the teacher looks at once
+
+_hired: WeakKeyDictionary[Problem, dict[Any, Backbone]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -101,18 +104,23 @@ def hired(
     """The teacher in evaluation mode; None where labels are hard.
 
     It sees samples normalised as those of ``problem`` are. It can be sent to another process: it
-    has no factory, and cannot restart.
+    has no factory, and cannot restart. While a problem lives, it is trained once.
 
     Raises:
         UsageError: an unknown network, or weights without a head for these classes.
     """
     if labels.regime == "hard":
         return None
-    streams = Streams(labels.seed).child("labels")
-    place = torch.device(device)
-    network = teacher(labels.teacher, problem, streams, place, modules, labels.updates)
-    network.factory = None
-    return network.requires_grad_(False)
+    # Static and live labels have one teacher, whatever the temperature.
+    key = (labels.teacher, labels.updates, labels.seed, str(device),
+           (modules or {}).get(labels.teacher.name))  # fmt: skip
+    known = _hired.setdefault(problem, {})
+    if key not in known:
+        streams, place = Streams(labels.seed).child("labels"), torch.device(device)
+        network = teacher(labels.teacher, problem, streams, place, modules, labels.updates)
+        network.factory = None
+        known[key] = network.requires_grad_(False)
+    return known[key]
 
 
 class Lesson:

@@ -1,0 +1,126 @@
+"""What ``condensery evaluate`` takes and prints beyond accuracies."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from condensery.__main__ import main
+from condensery.cli.further import best_tables, class_tables, edges
+from condensery.evaluate import RECIPES
+from condensery.records import Record, read
+from report.runs import record
+
+SHORT = ["--models", "mlp", "--seeds", "0", "--rows", "none"]
+
+
+@pytest.fixture(scope="module")
+def condensed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on digits of which a fifth was kept for validation."""
+    out = tmp_path_factory.mktemp("cli") / "run"
+    asked = ["--method", "random", "--per-class", "2", "--validation", "0.2", "--out", str(out)]
+    assert main(["condense", "digits", *asked]) == 0
+    return out
+
+
+@pytest.fixture
+def run(condensed: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(condensed, tmp_path / "run")
+
+
+def printed(*parts: object) -> str:
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(*parts, sep="\n")
+    return captured.get()
+
+
+def told(**values: object) -> list[Record]:
+    return [dataclasses.replace(record(classes=3), **values)]
+
+
+def test_list_recipes_says_a_line_of_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "recipes"]) == 0
+    said = capsys.readouterr().out
+    starts = [line.split(" ")[0] for line in said.splitlines()]
+    assert [name for name in RECIPES if name not in starts] == []
+
+
+def test_the_released_recipe_shows_the_last_epoch_and_the_best_under_its_name(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--recipe", "hmdc-released", "--epochs", "20"]
+    assert main(["evaluate", str(run), *SHORT, *asked]) == 0
+    said = capsys.readouterr().out
+    made = read(run / "records.jsonl")[-1]
+    assert made.best is not None and made.settings["reported"] == "best"
+    last, rest = said.split("Best of test: the best of all checks, chosen on that split, so no")
+    assert f"{100 * made.accuracy:.2f}" in last and "at the last epoch" in last
+    assert f"{100 * made.best:.2f}" in rest
+
+
+def test_soft_labels_and_a_searched_rate_are_flags(run: Path) -> None:
+    soft = ["--labels", "static", "--temperature", "4", "--teacher", "mlp"]
+    taught = ["--teacher-updates", "3", "--teacher-seed", "7"]
+    quick = ["--recipe", "quick", "--updates", "3"]
+    assert main(["evaluate", str(run), *SHORT, *quick, *soft, *taught, "--rate", "search"]) == 0
+    made = read(run / "records.jsonl")[-1]
+    assert made.labels == "static of mlp after 3 updates, seed 7, temperature 4"
+    assert made.recipe == "quick (3 updates), rate searched"
+    assert len(made.settings["searched"]) == 5
+    assert len(read(run / "trials.jsonl")) == 2 * 5
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [(["--teacher", "mlp"], "--labels static or live"), (["--temperature", "4"], "--labels"),
+     (["--labels", "live", "--temperature", "0"], "--temperature"),
+     (["--recipe", "linear-probe", "--updates", "3"], "--epochs"),
+     (["--recipe", "linear-probe", "--rate", "search"], "no learning rate"),
+     (["--rate", "search", "--split", "val"], "--split test"), (["--rate", "x"], "recipe, search")],
+)  # fmt: skip
+def test_what_cannot_be_is_one_line(
+    run: Path, capsys: pytest.CaptureFixture[str], wrong: list[str], message: str
+) -> None:
+    capsys.readouterr()
+    assert main(["evaluate", str(run), *SHORT, *wrong]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and message in said
+    assert not (run / "records.jsonl").exists()
+
+
+def test_classes_are_shown_with_their_names_and_what_they_are_taken_for() -> None:
+    counts = [[8, 2, 0], [0, 10, 0], [5, 0, 5]]
+    records = told(class_accuracy=[0.8, 1.0, 0.5], confusion=counts, row="hmdc")
+    said = printed(*class_tables(records, ["cat", "dog", "cow"]))
+    lines = [line.split() for line in said.splitlines()]
+    assert ["cat", "80.0"] in lines and ["cow", "50.0"] in lines
+    assert ["cat", "80", "20", "0"] in lines and ["cow", "50", "0", "50"] in lines
+
+
+def test_of_many_classes_the_worst_pairs_are_named() -> None:
+    classes = 20
+    counts = [[10 if a == b else 0 for b in range(classes)] for a in range(classes)]
+    counts[3][4], counts[3][3] = 7, 3
+    records = told(class_accuracy=[0.5] * classes, confusion=counts, classes=classes, row="hmdc")
+    assert "takes 3 for 4 70 %" in printed(*class_tables(records, []))
+
+
+def test_records_that_tell_nothing_of_classes_are_said_to() -> None:
+    assert "nothing of single classes" in printed(*class_tables(told(), []))
+
+
+def test_a_rate_at_the_edge_of_those_that_were_tried_is_flagged() -> None:
+    inside = told(settings={"lr": 0.01, "rate_at_edge": False})
+    outside = told(settings={"lr": 0.1, "rate_at_edge": True}, row="hmdc [b]", model="mlp")
+    assert edges(inside) == []
+    assert "hmdc [b] on mlp (0.1)" in printed(*edges([*inside, *outside]))
+
+
+def test_without_checks_there_is_no_table_of_the_best() -> None:
+    assert best_tables(told(best=None)) == []
+    assert len(best_tables(told(best=0.7))) == 2
