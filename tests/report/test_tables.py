@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from condensery.report import report, terminal_table
+from condensery.report import report
 from condensery.report.panels import panels
 from condensery.report.tables import accuracy_cell, best_checks, gap_cell, markdown, results
 from report.runs import grid, record
@@ -112,29 +110,3 @@ def test_records_as_csv_hold_every_record(written: Path) -> None:
     assert len(found) == 27
     assert {float(one["accuracy"]) for one in found if one["row"] == "random"} == {0.5}
     assert json.loads(found[0]["settings"]) == {}
-
-
-def shown(records: list, width: int = 80) -> str:
-    console = Console(width=width, record=True, file=io.StringIO())
-    console.print(terminal_table(records))
-    return " ".join(console.export_text().split())
-
-
-def test_the_terminal_shows_numbers_counts_and_what_may_be_claimed() -> None:
-    text = shown(grid({("hmdc", "mlp"): NINE, ("random", "mlp"): NINE}))
-    assert "60.43" in text and "± 1.11" in text
-    assert "n = 3, m = 3 throughout" in text
-    assert "No claim is made" in text
-
-
-def test_the_terminal_takes_markup_in_names_as_text() -> None:
-    assert "[red]" in shown([record(data="[red]")])
-
-
-def test_several_comparisons_stand_below_one_another_in_the_terminal() -> None:
-    text = shown([record(), record(split="val")])
-    assert "test split" in text and "val split" in text
-
-
-def test_no_records_are_said_in_the_terminal() -> None:
-    assert "No records" in shown([])

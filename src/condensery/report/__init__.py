@@ -10,7 +10,7 @@ from condensery.report import comparison, curves, details, figures, matrices, pa
 from condensery.report.gather import Gathered, Sources, by_kind, gather
 from condensery.report.panels import Panel, panels
 from condensery.report.sections import Maker, Section
-from condensery.report.tables import terminal_table
+from condensery.report.terminal import terminal_table
 
 # Who adds a part to the page; each gives its sections, or none, from what was gathered.
 MAKERS: tuple[Maker, ...] = ()
