@@ -17,13 +17,15 @@ VERBS = {
     "condense": "make a synthetic set of a labelled data set",
     "evaluate": "train fresh networks on it, beside real samples of equal bytes",
     "report": "draw tables, figures and one page of what was measured",
-    "list": "methods, models, data, presets or recipes",
-    "show": "what a preset sets, or what a run is",
+    "study": "all of that for a whole table or figure",
+    "list": "methods, models, data, presets, recipes or studies",
+    "show": "what a preset sets, what a study's plan is, or what a run is",
 }
 MODULES = {"list": "listing"}
 STOPPED_AT = {
     "condense": "stopped: the same command goes on from the last checkpoint",
     "evaluate": "stopped: finished cells are kept, the same command goes on",
+    "study": "stopped: finished cells are kept, the same command goes on",
 }
 HELP = """\
 Dataset condensation: a labelled data set as a handful of synthetic samples per class.

@@ -8,7 +8,7 @@ from condensery.cli.common import DEBUG, Page
 from condensery.cli.options import columns
 from condensery.errors import UsageError, unknown
 
-WHAT = ("methods", "models", "data", "presets", "recipes")
+WHAT = ("methods", "models", "data", "presets", "recipes", "studies")
 PAGE = Page(
     "condensery list",
     "|".join(WHAT),
@@ -28,7 +28,7 @@ def run(arguments: Sequence[str]) -> None:
     if given is None:
         return
     tables = {"methods": methods, "models": models, "data": data, "presets": presets,
-              "recipes": recipes}  # fmt: skip
+              "recipes": recipes, "studies": studies}  # fmt: skip
     if len(given.words) != 1:
         raise UsageError(f"list wants one of {', '.join(WHAT)}: condensery list methods")
     what = given.words[0]
@@ -52,20 +52,23 @@ def methods() -> str:
 
 def models() -> str:
     """Name, parameters, input, taps, one line."""
-    from condensery.modality import Image
+    from condensery.modality import Image, Modality, Sound
     from condensery.models import MODELS, describe
 
-    photographs = Image((3, 32, 32), (0.5,) * 3, (0.25,) * 3)
+    data: dict[str, Modality] = {
+        "image": Image((3, 32, 32), (0.5,) * 3, (0.25,) * 3),
+        "audio": Sound((1, 80_000), 16_000),
+    }
     rows = []
-    for name in MODELS:
-        told = describe(name, photographs)
+    for name, entry in MODELS.items():
+        told = describe(name, data[entry.reads])
         count = "by its weights" if told.parameters is None else f"{told.parameters:,}"
         size = "x".join(map(str, told.size)) if told.size else "any"
         taps = f"{len(told.taps)}: {told.tapped}" if told.taps else told.tapped
         rows.append((name, count, size, taps, told.about))
     return table(("name", "parameters", "input", "taps", "what it is"), rows) + (
-        "\n\nParameters at 10 classes and 3 x 32 x 32; input in pixels. Any network of timm goes "
-        "by its timm name\n(mobilenetv3_small_100, convnext_atto, ...). Weights or another size:\n"
+        "\n\nParameters at 10 classes and 3 x 32 x 32, or 5 s at 16 kHz; input in pixels. Any network of timm goes "
+        "by its\ntimm name (mobilenetv3_small_100, convnext_atto, ...). Weights or another size:\n"
         """--models '[{"name": "vit_tiny", "weights": "pretrained"}]'"""
     )
 
@@ -79,7 +82,7 @@ def data() -> str:
             name,
             "/".join(str(count) for _, count in one.labels) or str(one.classes),
             "x".join(map(str, one.shape)),
-            f"hub: {one.hub}" if one.hub else "here already",
+            f"hub: {one.hub}" if one.hub else "local copy" if one.parts else "here already",
             one.description,
         )
         for name, one in DATA.items()
@@ -106,6 +109,21 @@ def recipes() -> str:
     from condensery.evaluate import RECIPES
 
     return table(("name", "what it is"), [(name, one.summary) for name, one in RECIPES.items()])
+
+
+def studies() -> str:
+    """Name, sizes, cells, what it is."""
+    from condensery import study
+
+    rows = []
+    for name in study.names():
+        plans = {size: plan for size in study.SIZES if (plan := study.sized(name, size))}
+        first = next(iter(plans.values()))
+        count = " / ".join(str(len(list(study.cells(plan)))) for plan in plans.values())
+        rows.append((name, ", ".join(plans), count, f"{first.title}. {first.about}"))
+    return table(("name", "sizes", "runs", "what it is"), rows) + (
+        "\n\ncondensery show NAME prints a plan; condensery study NAME --dry-run says how long."
+    )
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""``condensery show PRESET|DIR``: what a preset sets, what a run is."""
+"""``condensery show PRESET|STUDY|DIR``: what a preset sets, what a plan is, what a run is."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 PAGE = Page(
     "condensery show",
-    "PRESET|DIR",
-    "Say what a preset sets for each of its methods, or what a run directory holds.",
+    "PRESET|STUDY|DIR",
+    "Say what a preset sets for each of its methods, what a study's plan is, or what a run "
+    "directory holds.",
     (DEBUG,),
     ("condensery show small", "condensery show runs/digits"),
 )
@@ -30,20 +31,24 @@ def run(arguments: Sequence[str]) -> None:
     """Do what was typed after ``condensery show``.
 
     Raises:
-        UsageError: neither a preset nor a directory.
+        UsageError: neither a preset, nor a study, nor a directory.
     """
     given = PAGE.read(arguments)
     if given is None:
         return
     if len(given.words) != 1:
-        raise UsageError("show wants the name of a preset or a run directory: condensery show demo")
+        raise UsageError("show wants a preset, a study or a run directory: condensery show demo")
     word = given.words[0]
     path = Path(word).expanduser()
     if path.exists():
         print(directory(path))
         return
+    from condensery import study
     from condensery.presets import PRESETS
 
+    if word in study.names():
+        print(study.text(word).rstrip())
+        return
     if word not in PRESETS:
         where = "" if "/" not in word else f"; there is no directory {word} either"
         raise UsageError(f"{unknown('preset', word, PRESETS)}{where}")

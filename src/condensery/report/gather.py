@@ -27,6 +27,7 @@ class RunFiles:
             where missing.
         events: one per step, oldest first. previews: pictures by step.
         records: evaluations that lie there. notes: what is missing or damaged, a line each.
+        study: what a study wrote about a run of its own: ``arm``, its row's name, and ``note``.
     """
 
     path: Path
@@ -38,6 +39,12 @@ class RunFiles:
     previews: dict[int, Path] = field(default_factory=dict)
     records: tuple[Record, ...] = ()
     notes: tuple[str, ...] = ()
+    study: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def arm(self) -> str:
+        """Name of its row in a study; empty where it belongs to none."""
+        return str(self.study.get("arm", ""))
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -139,6 +146,7 @@ def read_run(path: Path, name: str | None = None) -> RunFiles:
         previews=dict(sorted(previews.items())),
         records=_records(path / "records.jsonl", short, notes),
         notes=tuple(notes),
+        study=_json(path / "study.json", short, []) if (path / "study.json").is_file() else {},
     )
 
 
@@ -201,6 +209,8 @@ def _kinds(runs: Sequence[RunFiles]) -> list[str]:
     methods = [str(run.settings.get("method")) for run in first.values()]
 
     def name(key: str) -> str:
+        if first[key].arm:
+            return first[key].arm
         method = first[key].settings.get("method")
         return str(method) if method and methods.count(str(method)) == 1 else first[key].name
 

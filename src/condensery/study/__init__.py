@@ -1,1 +1,24 @@
-"""Studies: a whole table or figure as one plan (condense, evaluate, report)."""
+"""Studies: a whole table or figure as one plan, resumable at every cell."""
+
+from __future__ import annotations
+
+from condensery.study.estimate import Estimate, estimates
+from condensery.study.plan import SIZES, Arm, Cell, Study, cells, names, read, sized, text
+from condensery.study.run import arm_plan, chosen_cells, run
+
+__all__ = [
+    "SIZES",
+    "Arm",
+    "Cell",
+    "Estimate",
+    "Study",
+    "arm_plan",
+    "cells",
+    "chosen_cells",
+    "estimates",
+    "names",
+    "read",
+    "run",
+    "sized",
+    "text",
+]

@@ -1,0 +1,201 @@
+"""What the arms of a study show: a method's variants side by side, and HMDC's balance at work."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from condensery.records import Record
+from condensery.report import style
+from condensery.report.figures import Drawing, dressed, legend_above, panes, slug
+from condensery.report.gather import RunFiles
+from condensery.report.sections import Section
+from condensery.report.tables import Cell, Grid
+from condensery.statistics import Comparison, compare, summarise
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Series = tuple[list[int], list[list[float]]]
+MEAN = "mean of all"
+
+
+def arm_records(runs: Sequence[RunFiles]) -> list[Record]:
+    """The records of each run's own set, its row named as its arm."""
+    found = []
+    for run in runs:
+        method = run.settings.get("method")
+        own = [one for one in run.records if one.row == method]
+        found += [dataclasses.replace(one, row=run.arm) for one in own]
+    return found
+
+
+def arms_table(
+    runs: Sequence[RunFiles], title: str, against: str = "", lead: str = ""
+) -> list[Section]:
+    """Arms by networks, and paired differences to one of them.
+
+    Args:
+        runs: of one data set and number of samples. against: an arm; empty: no differences.
+
+    Returns:
+        One section; none where no run was evaluated.
+    """
+    records = arm_records(runs)
+    if not records:
+        return []
+    lines = {(one.row, one.model): one for one in summarise(records)}
+    networks = list(dict.fromkeys(one.model for one in records))
+    columns = [*networks, MEAN] if len(networks) > 1 else networks
+    arms = list(dict.fromkeys(run.arm for run in runs))
+    notes = {run.arm: str(run.study.get("note", "")) for run in runs}
+    heads = tuple(Cell(name) for name in columns)
+    rows = []
+    for arm in arms:
+        cells = []
+        for name in columns:
+            line = lines.get((arm, name))
+            if line is None or line.interval is None:
+                cells.append(Cell(style.HOLE, "not measured", "hole"))
+                continue
+            spread = "" if line.interval.sd is None else f" ± {style.points(line.interval.sd)}"
+            cells.append(Cell(style.points(line.interval.mean) + spread, line.count))
+        rows.append((arm, Cell(arm, notes[arm]), tuple(cells)))
+    grids = [Grid(title, "arm", heads, tuple(rows))]
+    if against in {one.row for one in records}:
+        grids.append(_gaps(records, arms, against, columns))
+    drawings = tuple(one for one in (_bars(records, arms, against, title),) if one)
+    return [Section(title, lead, tuple(grids), drawings, name=slug(title))]
+
+
+def _gaps(records: list[Record], arms: list[str], against: str, columns: list[str]) -> Grid:
+    """Paired differences of each arm to one of them, over the same condensation seeds."""
+    rows = []
+    for arm in arms:
+        if arm == against or arm not in {one.row for one in records}:
+            continue
+        found = {one.model: one for one in compare(records, arm, against)}
+        rows.append((arm, Cell(arm), tuple(_gap(found.get(name)) for name in columns)))
+    heads = tuple(Cell(name) for name in columns)
+    return Grid(f"Paired differences to {against}", "arm", heads, tuple(rows))
+
+
+def _gap(found: Comparison | None) -> Cell:
+    if found is None or found.paired is None:
+        return Cell(style.HOLE, "not measured", "hole")
+    pair = found.paired
+    words = f" {pair.verdict}" if pair.verdict else ""
+    told = "" if pair.low is None or pair.high is None else (
+        f"[{style.signed(pair.low)}, {style.signed(pair.high)}], n = {pair.n}"
+    )
+    return Cell(style.signed(pair.difference) + words, told)
+
+
+def _bars(records: list[Record], arms: list[str], against: str, title: str) -> Drawing | None:
+    """Differences of the mean over networks, with their intervals."""
+    told = []
+    for arm in arms:
+        if against and arm != against and arm in {one.row for one in records}:
+            found = {one.model: one for one in compare(records, arm, against)}
+            pair = found[MEAN].paired if MEAN in found else None
+            if pair is not None:
+                told.append((arm, pair))
+    if not told:
+        return None
+    with dressed():
+        figure, (axes,) = panes(1)
+        for place, (_, pair) in enumerate(told):
+            low, high = (pair.difference, pair.difference)
+            if pair.low is not None and pair.high is not None:
+                low, high = pair.low, pair.high
+            axes.barh(place, 100 * pair.difference, color=style.TERMS[1], height=0.6)
+            axes.plot([100 * low, 100 * high], [place, place], color=style.INK, linewidth=1.5)
+        axes.set_yticks(range(len(told)), [arm for arm, _ in told])
+        axes.invert_yaxis()
+        axes.axvline(0, color=style.INK, linewidth=1)
+        axes.set_xlabel(f"points above {against}, mean of all networks")
+    alt = "; ".join(f"{arm}: {style.signed(pair.difference)}" for arm, pair in told)
+    return Drawing(
+        slug(f"{title} differences"),
+        f"Differences to {against}",
+        f"Mean over networks, paired over {told[0][1].n} {told[0][1].unit}; lines are 95 % "
+        f"t-intervals.",
+        f"Bars of the differences to {against}. {alt}.",
+        figure,
+    )
+
+
+def largest_gradients(runs: Mapping[str, RunFiles], restart_every: int) -> list[Section]:
+    """The largest gradient of each term where it was sampled, without and with the balance.
+
+    HMDC (Moon et al., ECCV 2024), Figure 5. Drawn from the events of two runs that differ in
+    nothing else.
+
+    Args:
+        runs: ``without`` and ``with`` the balance. restart_every: steps of an iteration.
+
+    Returns:
+        One section; none where an event tells no largest gradient.
+    """
+    sides = [
+        ("without the balance", runs["without"], runs["without"].series("largest")),
+        ("with the balance", runs["with"], runs["with"].series("balanced")),
+    ]
+    if any(not steps for _, _, (steps, _) in sides):
+        return []
+    names = sides[0][1].term_names(len(sides[0][2][1][0]))
+    apart = {title: _apart(rows) for title, _, (_, rows) in sides}
+    told = "; ".join(f"{title} {value:,.1f} times" for title, value in apart.items())
+    samples, iterations = len(sides[0][2][0]), math.ceil(sides[0][2][0][-1] / restart_every)
+    lead = (f"The largest gradient of each term with respect to the synthetic samples, mean over "
+            f"classes, at {samples} sampled steps of {iterations} iterations. The largest term is "
+            f"above the smallest, by the median over steps: {told}.")  # fmt: skip
+    drawing = Drawing(
+        "figure5", "Largest gradients", "Both on one scale; grey lines are restarts of the peers. "
+        "With the balance: as weighted, class by class.",
+        f"Curves of the largest gradients of {', '.join(names)} without and with the gradient "
+        f"balance on a logarithmic scale. {told}.",
+        _two_panes([(title, series) for title, _, series in sides], names, restart_every),
+    )  # fmt: skip
+    heads = tuple(Cell(name) for name in names)
+    medians = tuple(
+        (title, Cell(title), tuple(Cell(f"{statistics.median(column):.3g}")
+                                   for column in zip(*found, strict=True)))
+        for title, _, (_, found) in sides
+    )  # fmt: skip
+    grid = Grid("Median of the largest gradients", "run", heads, medians)
+    return [Section("Largest gradients with and without the balance", lead, (grid,), (drawing,),
+                    name="figure5")]  # fmt: skip
+
+
+def _two_panes(
+    sides: Sequence[tuple[str, Series]], names: Sequence[str], restart_every: int
+) -> Figure:
+    """One pane a side, a line a term, both on one scale."""
+    with dressed():
+        figure, both = panes(2)
+        for axes, (title, (steps, rows)) in zip(both, sides, strict=True):
+            for index, name in enumerate(names):
+                values = [row[index] if row[index] > 0 else math.nan for row in rows]
+                axes.plot(steps, values, ".-", markersize=3, linewidth=1,
+                          label=name, color=style.TERMS[index % len(style.TERMS)])  # fmt: skip
+            for begin in range(restart_every, steps[-1], restart_every):
+                axes.axvline(begin + 0.5, color=style.INK, alpha=0.2, linewidth=0.8)
+            axes.set_yscale("log")
+            axes.set_title(title, loc="left")
+            axes.set_ylabel("largest gradient")
+        low = min(axes.get_ylim()[0] for axes in both)
+        high = max(axes.get_ylim()[1] for axes in both)
+        for axes in both:
+            axes.set_ylim(low, high)
+        both[-1].set_xlabel("step")
+        legend_above(figure, both[0])
+    return figure
+
+
+def _apart(rows: Sequence[Sequence[float]]) -> float:
+    """How many times the largest term is above the smallest, the median over steps."""
+    return statistics.median(max(row) / min(row) for row in rows if min(row) > 0)

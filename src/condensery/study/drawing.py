@@ -1,0 +1,64 @@
+"""What a study draws besides the ordinary report, from what its runs left on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from condensery.errors import unknown
+from condensery.report.arms import arms_table, largest_gradients
+from condensery.report.gather import RunFiles, read_run
+from condensery.report.sections import Section
+from condensery.study.plan import Study, cells
+
+Part = Callable[[Study, list[RunFiles]], list[Section]]
+
+
+def sections(study: Study, out: Path) -> list[Section]:
+    """The parts that the study asks for; a part without its runs draws nothing.
+
+    Raises:
+        UsageError: an unknown part.
+    """
+    for name in study.draw:
+        if name not in PARTS:
+            raise unknown("part to draw", name, PARTS)
+    places = [(cell, out / cell.name) for cell in cells(study)]
+    runs = [read_run(place, cell.name) for cell, place in places
+            if (place / "study.json").is_file()]  # fmt: skip
+    return [one for name in study.draw for one in PARTS[name](study, runs)]
+
+
+def figure5(study: Study, runs: list[RunFiles]) -> list[Section]:
+    """HMDC's Figure 5, from the first seed that has both arms."""
+    pairs = {run.arm: run for run in reversed(runs)}
+    if not {"with", "without"} <= set(pairs):
+        return []
+    every = pairs["with"].settings.get("fields", {}).get("restart_every", 100)
+    return largest_gradients(pairs, int(every))
+
+
+def ablation(study: Study, runs: list[RunFiles]) -> list[Section]:
+    """Arms against the arm ``none``, for each data set and number of samples."""
+    return _by_problem(study, runs, "none")
+
+
+def arms(study: Study, runs: list[RunFiles]) -> list[Section]:
+    """Arms by networks, without differences."""
+    return _by_problem(study, runs, "")
+
+
+def _by_problem(study: Study, runs: list[RunFiles], against: str) -> list[Section]:
+    """One table for each data set and number of samples."""
+    found = []
+    for data in study.data:
+        for per_class in study.per_class:
+            head = f"{Path(data).name}/"
+            own = [run for run in runs if run.name.startswith(head)
+                   and f"-ipc{per_class}/" in run.name]  # fmt: skip
+            title = f"{study.title}: {Path(data).name}, {per_class} per class"
+            found += arms_table(own, title, against, study.about)
+    return found
+
+
+PARTS: dict[str, Part] = {"figure5": figure5, "ablation": ablation, "arms": arms}

@@ -1,0 +1,169 @@
+"""What a study takes before it is run: cells, hours, gigabytes; measured by a few steps of each."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from condensery import api
+from condensery.errors import CondenseryError
+from condensery.evaluate import recipe_from, shorten
+from condensery.evaluate.train import family_of
+from condensery.models import PeerSpec
+from condensery.study.plan import Cell, Study
+from condensery.study.run import MARK, _problem, arm_plan
+
+MEASURED = 3  # steps, the first of which is not counted: it waits for what the others find ready
+PATIENCE = 60.0  # seconds that a measurement may take
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What cells of one kind take.
+
+    Attributes:
+        what: of which kind. cells: how many are missing; done: how many are there.
+        seconds: of one cell; None where it could not be measured. least: it takes that or more.
+        gigabytes: largest memory of the process that measured it; None likewise.
+        why: what kept it from being measured.
+    """
+
+    what: str
+    cells: int
+    done: int
+    seconds: float | None
+    least: bool = False
+    gigabytes: float | None = None
+    why: str = ""
+
+
+def estimates(
+    study: Study,
+    chosen: Iterable[Cell],
+    out: Path,
+    data_dir: Path | None,
+    patience: float = PATIENCE,
+) -> list[Estimate]:
+    """One for each arm, data set and number of samples, and one for each network that judges.
+
+    A few steps are run in a process of their own, which is stopped when they last too long; the
+    time of a whole run is what a step took times the number of steps.
+
+    Args:
+        chosen: cells. out: the study's directory: finished ones cost nothing.
+        patience: seconds for each measurement.
+    """
+    kinds: dict[tuple[str, str, int], list[Cell]] = {}
+    for cell in chosen:
+        kinds.setdefault((cell.data, cell.arm.name, cell.per_class), []).append(cell)
+    found = [_condensing(study, own, out, data_dir, patience) for own in kinds.values()]
+    for data in dict.fromkeys(data for data, _, _ in kinds):
+        some = next(own[0] for (name, _, _), own in kinds.items() if name == data)
+        count = sum(len(own) for (name, _, _), own in kinds.items() if name == data)
+        found += [_judging(study, some, model, count, data_dir, patience) for model in study.models]
+    return found
+
+
+def _condensing(
+    study: Study, own: list[Cell], out: Path, data_dir: Path | None, patience: float
+) -> Estimate:
+    cell = own[0]
+    what = f"condense {cell.data} {cell.arm.name}, {cell.per_class} per class"
+    done = sum((out / one.name / MARK).is_file() for one in own)
+    if done == len(own):
+        return Estimate(what, 0, done, 0.0)
+    where = (study.label, study.side, data_dir)
+    told = _apart(_measure_steps, (cell, *where), patience)
+    return _estimate(what, len(own) - done, done, told, patience)
+
+
+def _judging(
+    study: Study, cell: Cell, model: PeerSpec, runs: int, data_dir: Path | None, patience: float
+) -> Estimate:
+    sets = runs * 2 + len(study.rows) * study.draws  # each with its start, and the baselines
+    count = sets * len(study.evaluation_seeds)
+    told = _apart(_measure_training, (study, cell, model, data_dir), patience)
+    return _estimate(f"evaluate {cell.data} {model.name}", count, 0, told, patience)
+
+
+def _estimate(what: str, count: int, done: int, told: Any, patience: float) -> Estimate:
+    if isinstance(told, str):
+        return Estimate(what, count, done, None, why=told)
+    per_step, steps, fixed, memory = told
+    return Estimate(what, count, done, per_step * steps + fixed, memory is None, memory)
+
+
+def _apart(call: Any, given: tuple[Any, ...], patience: float) -> Any:
+    """(seconds a step, steps, seconds besides, gigabytes) from a process of its own, or why not."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_report, args=(theirs, call, given), daemon=True)
+    process.start()
+    theirs.close()
+    started: Any = None
+    deadline = time.monotonic() + patience
+    try:
+        while ours.poll(max(0.0, deadline - time.monotonic())):
+            told = ours.recv()
+            if not (isinstance(told, tuple) and told[0] == "steps"):
+                return told
+            started = told  # data are loaded: from here on steps are measured
+    except EOFError:
+        return "the measuring process ended without a word (too little memory?)"
+    finally:
+        process.kill()
+        process.join()
+    if started is None:
+        return f"not begun within {patience:.0f} s"
+    return patience / MEASURED, started[1], 0.0, None  # a step takes that or more
+
+
+def _report(sender: Connection, call: Any, given: tuple[Any, ...]) -> None:
+    try:
+        told = call(lambda steps: sender.send(("steps", steps)), *given)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        sender.send((*told, memory))
+    except (CondenseryError, OSError, MemoryError) as error:
+        sender.send(" ".join(str(error).split()))
+
+
+def _measure_steps(
+    begun: Any, cell: Cell, label: str | None, side: int | None, data_dir: Path | None
+) -> tuple[float, int, float]:
+    problem = _problem(cell.data, label, side, data_dir)
+    plan = arm_plan(cell, problem)
+    steps = plan.steps or 0
+    begun(steps)
+    begin = time.perf_counter()
+    ends: list[float] = []
+    api.condense(problem, plan.method, per_class=cell.per_class, steps=min(MEASURED, steps) or None,
+                 quiet=True, on_step=lambda *_: ends.append(time.perf_counter()))  # fmt: skip
+    if len(ends) < 2:
+        return 0.0, steps, time.perf_counter() - begin
+    return (ends[-1] - ends[0]) / (len(ends) - 1), steps, ends[0] - begin
+
+
+def _measure_training(
+    begun: Any, study: Study, cell: Cell, model: PeerSpec, data_dir: Path | None
+) -> tuple[float, int, float]:
+    problem = _problem(cell.data, study.label, study.side, data_dir)
+    recipe = shorten(recipe_from(study.recipe), study.epochs, study.updates)
+    method, plan = "random", arm_plan(cell, problem).method
+    settings = {"factor": getattr(plan, "factor", 1)}
+    some = api.condense(problem, method, per_class=cell.per_class, settings=settings, quiet=True)
+    applied = recipe.for_network(model.name, family_of(model, None))
+    _, updates = applied.length(len(some) * some.codec.multiplies)
+    begun(updates)
+    took = []
+    for few in (1, 1 + MEASURED):
+        begin = time.perf_counter()
+        api.evaluate(some, problem, (model,), recipe=study.recipe, seeds=(0,), rows=(), updates=few)
+        took.append(time.perf_counter() - begin)
+    each = max(0.0, (took[1] - took[0]) / MEASURED)
+    return each, updates, took[0]

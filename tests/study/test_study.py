@@ -1,0 +1,256 @@
+"""Studies: one file says all, every cell is resumable, every one that comes along runs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from condensery import load, study
+from condensery.cli import main
+from condensery.data import load_problem
+from condensery.errors import UsageError
+from condensery.records import read
+from condensery.study import estimate
+from condensery.study.run import MARK
+
+PLAN = """
+title = "Mine"
+[size.mini]
+data = ["digits"]
+seeds = [0, 1]
+models = ["mlp"]
+recipe = "quick"
+updates = 2
+rows = ["random"]
+draw = ["ablation"]
+[[size.mini.arms]]
+method = "hmdc"
+name = "both"
+preset = "smoke"
+[[size.mini.arms]]
+method = "hmdc"
+name = "none"
+preset = "smoke"
+proportion = 0.5
+settings = { balance = false, peers = ["mlp", { name = "convnet2_w8", lr = 0.02 }] }
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.toml"
+    path.write_text(PLAN)
+    return path
+
+
+SMOKE = [name for name in study.names() if study.sized(name, "smoke")]
+
+
+@pytest.mark.parametrize("name", SMOKE)
+def test_every_study_runs_from_condensing_to_the_drawn_page(name: str, tmp_path: Path) -> None:
+    page = study.run(study.read(name, "smoke"), tmp_path, tell=lambda line: None)
+    assert page is not None
+    text = page.read_text()
+    parts = study.read(name, "smoke").draw
+    titles = {"figure5": "Largest gradients", "ablation": "Paired differences to none",
+              "arms": "our choice", "table1": "CNN average", "gaps": "Gap to Random"}  # fmt: skip
+    for part in parts:
+        assert titles[part] in text
+
+
+def test_those_that_ship_without_a_smoke_run_wait_for_sound_and_text() -> None:
+    assert set(study.names()) - set(SMOKE) == {"table2", "table3"}
+
+
+@pytest.mark.parametrize(("name", "data"), [("table2", "esc10"), ("table3", "imdb")])
+def test_a_study_of_data_that_are_not_here_says_so_in_one_line(
+    name: str, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CONDENSERY_DATA", raising=False)
+    assert main(["study", name, "--out", str(tmp_path / "out")]) in (1, 2)
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1 and data in said[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_finished_cell_is_neither_condensed_nor_trained_again(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, out = study.read(plan, "mini"), tmp_path / "out"
+    told: list[str] = []
+    study.run(mine, out, tell=told.append)
+    assert [line.split(":")[0] for line in told[:4]] == [f"condense {n}/4" for n in (1, 2, 3, 4)]
+    before = {path: path.read_bytes() for path in out.rglob("records.jsonl")}
+    assert len(before) == 4
+    again: list[str] = []
+    study.run(mine, out, tell=again.append)
+    assert not [line for line in again if line.startswith("condense")]
+    assert before == {path: path.read_bytes() for path in out.rglob("records.jsonl")}
+
+
+def test_only_runs_the_cells_that_are_named(plan: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    study.run(study.read(plan, "mini"), out, only="none-ipc1/1", tell=lambda line: None)
+    made = sorted(str(one.parent.relative_to(out)) for one in out.rglob("study.json"))
+    assert made == ["digits/none-ipc1/1"]
+    with pytest.raises(UsageError, match="no cell's name holds 'all'.*digits/both-ipc1/0"):
+        study.run(study.read(plan, "mini"), out, only="all")
+
+
+def test_two_workers_make_the_sets_of_one(plan: Path, tmp_path: Path) -> None:
+    mine = replace(study.read(plan, "mini"), models=())
+    study.run(mine, tmp_path / "one", tell=lambda line: None)
+    study.run(mine, tmp_path / "two", workers=2, tell=lambda line: None)
+    for cell in study.cells(mine):
+        one, two = (load(tmp_path / where / cell.name) for where in ("one", "two"))
+        assert torch.equal(one.stored["pixels"], two.stored["pixels"])
+
+
+def test_baselines_stand_beside_the_first_arm_only(plan: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    study.run(study.read(plan, "mini"), out, tell=lambda line: None)
+    rows = {arm: {one.row for one in read(out / f"digits/{arm}-ipc1/0/records.jsonl")}
+            for arm in ("both", "none")}  # fmt: skip
+    assert rows == {"both": {"random", "start", "hmdc"}, "none": {"start", "hmdc"}}
+
+
+def test_settings_have_the_types_of_the_method_and_steps_their_proportion(plan: Path) -> None:
+    mine = study.read(plan, "mini")
+    cell = [one for one in study.cells(mine) if one.arm.name == "none"][0]
+    made = study.arm_plan(cell, load_problem("digits"))
+    rates = {peer.name: peer.lr for peer in made.method.peers}
+    assert rates == {"mlp": 0.01, "convnet2_w8": 0.02}
+    assert made.method.balance is False and made.steps == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds = [0, 1]", "sedes = [0, 1]", "sedes"),
+        ("seeds = [0, 1]", 'seeds = ["0"]', "wants int"),
+        ('method = "hmdc"\nname = "both"', 'method = "hmcd"\nname = "both"', "hmdc"),
+        ('name = "none"', 'name = "both"', "two arms are called 'both'"),
+        ("balance = false", "balanse = false", "did you mean|balance"),
+        ("balance = false", 'balance = "no"', "balance cannot be 'no'"),
+        ("proportion = 0.5", "proportion = 0", "lies above 0"),
+        ('preset = "smoke"\n[[', 'preset = "smok"\n[[', "smoke"),
+        ("size.mini", "size.large", "no size 'mini'; it has: large"),
+        ("seeds = [0, 1]", "seeds = [0, 1", "no TOML"),
+    ],
+)
+def test_a_wrong_plan_is_told_in_one_line(
+    old: str, new: str, message: str, plan: Path
+) -> None:
+    assert old in PLAN
+    plan.write_text(PLAN.replace(old, new))
+    with pytest.raises(UsageError, match=message) as told:
+        study.read(plan, "mini")
+    assert "\n" not in str(told.value)
+
+
+def test_unknown_names_files_and_sizes_are_told() -> None:
+    with pytest.raises(UsageError, match="figure5"):
+        study.read("figure6")
+    with pytest.raises(UsageError, match="there is no file"):
+        study.read("none/of/this.toml")
+    with pytest.raises(UsageError, match="paper, mini, smoke"):
+        study.read("figure5", "large")
+
+
+def test_a_dry_run_measures_a_few_steps_and_makes_nothing(
+    plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["study", str(plan), "--size", "mini", "--dry-run", "--only", "none", "--out"]
+    assert main([*command, str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "condense digits none, 1 per class" in said and "GB" in said
+    assert "digits/none-ipc1/1" in said and "both-ipc1" not in said
+    assert not out.exists()
+
+
+def test_a_measurement_that_lasts_too_long_is_a_lower_bound(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = study.read(plan, "mini")
+    monkeypatch.setattr(
+        estimate, "_apart", lambda call, given, patience: (patience / 3, 100, 0.0, None)
+    )
+    found = study.estimates(mine, list(study.cells(mine)), tmp_path, None, patience=6.0)
+    assert (found[0].seconds, found[0].least, found[0].cells) == (200.0, True, 2)
+
+
+# Hand-written from the supplement: (study, arm, steps, settings that its text or tables name).
+PAPER = [
+    ("table1", "hmdc", 10_000, {"interval": 10, "alignment_lr": 0.1, "real_batch": 128}),
+    ("figure5", "with", 800, {"balance": True, "normalise_gradient": True, "interval": 10}),
+    ("figure5", "without", 800, {"balance": False, "normalise_gradient": True, "interval": 10}),
+    ("ablation", "none", 10_000, {"balance": False, "align": False}),
+    ("ablation", "both", 10_000, {"balance": True, "align": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "arm", "steps", "settings"), PAPER)
+def test_paper_sizes_have_the_supplements_constants(
+    name: str, arm: str, steps: int, settings: dict[str, object]
+) -> None:
+    paper = study.read(name, "paper")
+    cell = next(one for one in study.cells(paper) if one.arm.name == arm)
+    made = study.arm_plan(cell, load_problem("digits"))
+    assert made.steps == steps
+    assert {key: getattr(made.method, key) for key in settings} == settings
+
+
+def test_table_one_has_six_methods_seven_networks_and_three_sizes_on_both_data_sets() -> None:
+    paper = study.read("table1", "paper")
+    assert [arm.method for arm in paper.arms] + list(paper.rows) == [
+        "hmdc", "cafe", "idm", "idc", "dream", "random"]  # fmt: skip
+    names = [one.name for one in paper.models]
+    assert names == ["convnet3", "resnet18", "resnet50", "resnet101", "vit_tiny", "vit_small",
+                     "vit_base"]  # fmt: skip
+    assert {one.weights for one in paper.models[1:]} == {"pretrained"}
+    assert (paper.per_class, len(paper.seeds), paper.recipe) == ((1, 10, 50), 3, "hmdc")
+    assert paper.data == ("cifar10", "cifar100")
+    assert study.read("figure1").data == ("cifar10",)
+    assert study.read("figure2").data == ("cifar100",)
+    shared = {cell.name for cell in study.cells(study.read("figure1"))}
+    assert shared < {cell.name for cell in study.cells(paper)}
+
+
+def test_the_pairs_have_the_supplements_batch_sizes_and_say_whose_choice_they_are() -> None:
+    pairs = study.read("pairs", "paper")
+    assert [arm.settings["real_batch"] for arm in pairs.arms] == [
+        128, 16, 32, 16, 4, 128, 128, 64, 4]  # fmt: skip
+    assert all("our choice" in arm.note for arm in pairs.arms)
+    slow = {arm.name: arm.settings.get("alignment_lr", 0.1) for arm in pairs.arms}
+    assert all((rate == 1e-3) == ("vit_small" in name) for name, rate in slow.items())
+
+
+def test_on_larger_images_hmdc_runs_a_quarter_and_dream_in_larger_proportion() -> None:
+    trend = study.read("tiny-trend", "paper")
+    large = replace(load_problem("digits"))
+    object.__setattr__(large, "modality", replace(large.modality, shape=(1, 64, 64)))
+    steps = {one.arm.name: study.arm_plan(one, large).steps for one in study.cells(trend)}
+    assert steps == {"hmdc": 2_500, "dream": 60_000}
+
+
+def test_a_killed_study_goes_on(plan: Path, tmp_path: Path) -> None:
+    mine, out = study.read(plan, "mini"), tmp_path / "out"
+    calls = []
+
+    def stop(line: str) -> None:
+        calls.append(line)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        study.run(mine, out, tell=stop)
+    assert len(list(out.rglob(MARK))) == 2
+    assert os.path.isdir(out) and study.run(mine, out, tell=lambda line: None) is not None
+    assert len(list(out.rglob(MARK))) == 4
