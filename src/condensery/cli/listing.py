@@ -67,8 +67,9 @@ def models() -> str:
         taps = f"{len(told.taps)}: {told.tapped}" if told.taps else told.tapped
         rows.append((name, count, size, taps, told.about))
     return table(("name", "parameters", "input", "taps", "what it is"), rows) + (
-        "\n\nParameters at 10 classes and 3 x 32 x 32, or 5 s at 16 kHz; input in pixels. Any network of timm goes "
-        "by its\ntimm name (mobilenetv3_small_100, convnext_atto, ...). Weights or another size:\n"
+        "\n\nParameters at 10 classes and 3 x 32 x 32, or 5 s at 16 kHz; input in pixels. Any "
+        "network of timm goes\nby its timm name (mobilenetv3_small_100, convnext_atto, ...). "
+        "Weights or another size:\n"
         """--models '[{"name": "vit_tiny", "weights": "pretrained"}]'"""
     )
 

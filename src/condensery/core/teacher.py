@@ -10,7 +10,6 @@ from torch import nn
 from condensery.core.cohort import Peer
 from condensery.core.learning import learn
 from condensery.data.problem import Problem
-from condensery.modality import ImageAugmentation
 from condensery.models import build
 from condensery.models.backbone import Backbone, PeerSpec
 from condensery.streams import Streams, borrow
@@ -33,7 +32,7 @@ def teacher(
     Args:
         spec: from scratch it is trained here; with weights it is taken as it comes.
         streams: of its weights, its batches and their augmentation.
-        updates: optimiser steps of training, on shifted and flipped samples; 0 leaves a network
+        updates: optimiser steps of training, on shifted (and flipped) samples; 0 leaves a network
             from scratch untrained.
         keep_head: whether weights must bring a head for these classes; False where only features
             are read.
@@ -46,7 +45,7 @@ def teacher(
         kept = build(spec, problem.modality, problem.classes, streams("build"), modules, keep_head)
         return kept.to(device).eval()
     peer = Peer.build(spec, problem, streams("build"), device, modules)
-    shifted = ImageAugmentation(("flip", "crop")).fitted(problem.modality)
+    shifted = problem.modality.augmentation(("flip", "crop", "shift"))
     with borrow(streams("globals")):
         learn(peer, problem, range(updates), streams.child("learn"), shifted, 0.0, SIZE, device)
     return peer.backbone.eval()

@@ -12,6 +12,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from condensery import hub
+from condensery.data import sounds
 from condensery.data.arrays import from_dataset, from_tuple, read_npz
 from condensery.data.assemble import from_found, from_layout
 from condensery.data.builtin import HOW, digits, hub_images, hub_layout, places
@@ -95,6 +96,24 @@ DATA: dict[str, Source] = {
         hub="zh-plus/tiny-imagenet",
         folders=("tiny-imagenet-200", "tiny_imagenet_*"),
     ),
+    "esc10": Source(
+        load=sounds.esc,
+        description="5 s of ten kinds of everyday sounds (esc10:1 to esc10:5: test fold)",
+        classes=10,
+        shape=(1, 80_000),
+        mirror=True,
+        label_names=("dog", "rain", "sea_waves", "crying_baby", "clock_tick", "sneezing",
+                     "helicopter", "chainsaw", "rooster", "crackling_fire"),
+        parts=(*map(str, range(1, sounds.FOLDS + 1)), "authors"),
+    ),
+    "esc50": Source(
+        load=sounds.esc,
+        description="5 s of fifty kinds of everyday sounds (esc50:1 to esc50:5: test fold)",
+        classes=50,
+        shape=(1, 80_000),
+        mirror=True,
+        parts=(*map(str, range(1, sounds.FOLDS + 1)), "authors"),
+    ),
 }  # fmt: skip
 
 
@@ -112,15 +131,17 @@ def load_problem(
     """A labelled data set, ready to be condensed.
 
     Args:
-        data: a name in ``DATA``; a path (a folder of class folders, with or without ``train/`` and
-            ``test/``; a parquet, csv or ``.npz`` file, a folder or a pattern of them); a hub id
-            ``owner/name`` (or ``owner/name:config``); a map-style torch ``Dataset`` of
-            (image, label), or two of them (train, test); arrays ``(x, y)`` or
-            ``(x_train, y_train, x_test, y_test)``; or a ``Problem``, which is returned as it is.
+        data: a name in ``DATA`` (``esc10:2`` with one of its parts); a path (a folder of class
+            folders, with or without ``train/`` and ``test/``; a parquet, csv or ``.npz`` file, a
+            folder or a pattern of them); a hub id ``owner/name`` (or ``owner/name:config``); a
+            map-style torch ``Dataset`` of (image, label), or two of them (train, test); arrays
+            ``(x, y)`` or ``(x_train, y_train, x_test, y_test)``; or a ``Problem``, which is
+            returned as it is.
         data_dir: where local copies lie: the data set's own folder, or one that holds it under its
             name. Looked into before ``CONDENSERY_DATA``, the Hugging Face caches and the hub.
         size: side, or ``(height, width)``, to which images are brought; None: their common size,
-            else a square of the median shorter side (``data/images.py`` says how).
+            else a square of the median shorter side (``data/images.py`` says how). Of sound: the
+            samples of a clip, or ``(samples, rate)``; None: 16 kHz and the median length.
         validation: share of each class's training samples that becomes the validation split.
         label: the column of labels, where there are several (``coarse_label``).
         mirror: whether a mirrored image keeps its class; None: as the table of contents says, else
@@ -129,15 +150,15 @@ def load_problem(
         download: whether the hub may be asked.
 
     Returns:
-        The problem. Samples stay uint8, in memory or memory-mapped (``data/cache.py``); mean and
-        std are those of the training split.
+        The problem. Samples stay uint8 (sound: int16), in memory or memory-mapped
+        (``data/cache.py``); mean and std of images are those of the training split.
 
     Raises:
         UsageError: a name, path, column, image or label is not what is needed; says what to do.
         RunError: the data are not here and cannot be fetched (said within 5 seconds).
     """
     folder = None if data_dir is None else Path(data_dir)
-    options = Options(folder, sides(size), label, mirror, seed, download)
+    options = Options(folder, sides(size), label, mirror, seed, download, size)
     if isinstance(data, str | Path):
         problem = _named(data, options)
     else:
@@ -151,8 +172,9 @@ def load_problem(
 
 def _named(data: str | Path, options: Options) -> Problem:
     text = str(data)
-    if isinstance(data, str) and data in DATA:
-        return DATA[data].load(data, DATA[data], options)
+    head, _, part = text.partition(":")
+    if isinstance(data, str) and head in DATA and (DATA[head].parts or not part):
+        return DATA[head].load(data, DATA[head], options)
     found = _path(text, options)
     if found is not None:
         return _from_path(found, options)
@@ -211,6 +233,8 @@ def _from_path(path: Path | list[Path], options: Options) -> Problem:
 
 def _from_files(layout: Layout, name: str, options: Options) -> Problem:
     """A problem by the name of its folder; a copy of a built-in set keeps what is known of it."""
+    if sounds.holds_sound(layout):
+        return sounds.from_layout(layout, name, options)
     of_hub = {source.hub: known for known, source in DATA.items() if source.hub}
     source = DATA.get(of_hub.get(name, name))
     usual = source.mirror if source is not None else True

@@ -28,8 +28,8 @@ from condensery.data.problem import Split
 VERSION = 1
 SPLITS = ("train", "val", "test")
 
-Allocate = Callable[[str, tuple[int, ...]], np.ndarray]
-"""Room for the samples of a split, by its name and shape: uint8, in memory or on disk."""
+Allocate = Callable[..., np.ndarray]
+"""Room for the samples of a split, by its name, shape and type (uint8), in memory or on disk."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class Decoded:
     Attributes:
         splits: by name (``train``, ``val``, ``test``), those that have samples.
         label_names: one per class.
-        statistics: mean and std per channel of ``train``, in [0, 1].
+        statistics: mean and std per channel of ``train``, in [0, 1]; empty where there are none.
     """
 
     splits: dict[str, Split]
@@ -106,16 +106,16 @@ def _unremembered(build: Callable[[Allocate], Decoded], error: OSError) -> Decod
     return build(_in_memory)
 
 
-def _in_memory(split: str, shape: tuple[int, ...]) -> np.ndarray:
-    return np.empty(shape, np.uint8)
+def _in_memory(split: str, shape: tuple[int, ...], kind: Any = np.uint8) -> np.ndarray:
+    return np.empty(shape, kind)
 
 
 def _on_disk(folder: Path) -> Allocate:
-    def allocate(split: str, shape: tuple[int, ...]) -> np.ndarray:
-        needed, free = int(np.prod(shape)), shutil.disk_usage(folder).free
+    def allocate(split: str, shape: tuple[int, ...], kind: Any = np.uint8) -> np.ndarray:
+        needed, free = int(np.prod(shape)) * np.dtype(kind).itemsize, shutil.disk_usage(folder).free
         if needed > free:  # a memory map on a full disk would end the process
             raise OSError(f"{needed / 2**20:.0f} MiB needed, {free / 2**20:.0f} MiB free")
-        return np.lib.format.open_memmap(folder / f"{split}.npy", "w+", np.uint8, shape)
+        return np.lib.format.open_memmap(folder / f"{split}.npy", "w+", kind, shape)
 
     return allocate
 

@@ -1,9 +1,9 @@
 """What lies in a file or folder: which of its files hold which split, and how they are read.
 
-Three layouts of images: tables (parquet, arrow or csv files with a column of images and one of
-labels), a folder of class folders, and ``.npz`` files (``arrays.py``). Files and folders named
-``train``, ``test`` or ``valid`` (and their variants) say which split they are; other files beside
-them are left alone. Without a test split the validation files are the test split.
+Three layouts of images (the first two of sound as well): tables (parquet, arrow or csv files with a
+column of images and one of labels), a folder of class folders, and ``.npz`` files (``arrays.py``).
+Files and folders named ``train``, ``test`` or ``valid`` (and their variants) say which split they
+are; other files beside them are left alone. Without a test split the validation files are it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ from condensery.data.labels import sorted_names
 from condensery.errors import UsageError
 
 TABLES = frozenset([".parquet", ".arrow", ".csv"])
+SOUNDS = frozenset([".aif", ".aiff", ".au", ".flac", ".mp3", ".ogg", ".opus", ".wav"])
+KINDS = {
+    SUFFIXES: ("image", "png, jpg, webp, tif, bmp, gif"),
+    SOUNDS: ("sound", "wav, flac, ogg, mp3, aiff"),
+}
 _NAMES = {
     "train": "train",
     "training": "train",
@@ -125,15 +130,17 @@ def find_layout(place: Path) -> Layout:
     found = tables_in(place)
     if found:
         return table_layout(found, place, name_of(place))
-    layout = class_folders(place)
-    if layout is not None:
-        return layout
+    for suffixes in KINDS:
+        layout = class_folders(place, suffixes)
+        if layout is not None:
+            return layout
     found = sorted(place.glob("*.csv"))
     if found:
         return table_layout(found, place, name_of(place))
     raise UsageError(
-        f"{place} holds no data set: neither class folders with images ({_kinds()}), with or "
-        f"without train/ and test/ above them, nor parquet or csv files"
+        f"{place} holds no data set: neither class folders with images ({KINDS[SUFFIXES][1]}) or "
+        f"sound ({KINDS[SOUNDS][1]}), with or without train/ and test/ above them, nor parquet or "
+        f"csv files"
     )
 
 
@@ -166,23 +173,29 @@ def table_layout(files: Sequence[Path], base: Path, name: str) -> Layout:
     return Layout(name, base, (*used, *([beside] if beside.is_file() else [])), read)
 
 
-def class_folders(folder: Path) -> Layout | None:
-    """The layout of a folder of class folders, or None when no folder here holds an image.
+def class_folders(folder: Path, suffixes: frozenset[str] = SUFFIXES) -> Layout | None:
+    """The layout of a folder of class folders, or None when no folder here holds such a file.
+
+    Args:
+        suffixes: of the files that count: a key of ``KINDS``.
 
     Raises:
-        UsageError: a class folder is empty, or images lie outside class folders.
+        UsageError: a class folder is empty, or files lie outside class folders.
     """
+    what, kinds = KINDS[suffixes]
     roots = {_NAMES[child.name.lower()]: child for child in _folders(folder)
              if child.name.lower() in _NAMES}  # fmt: skip
     if roots and "train" not in roots and len(roots) == len(_folders(folder)):
         raise UsageError(f"{folder} holds {' and '.join(roots)}, but no folder train")
     roots = promoted(roots) if "train" in roots else {"train": folder}
-    images = {split: _images_by_class(root) for split, root in roots.items()}
+    images = {split: _files_by_class(root, suffixes) for split, root in roots.items()}
     if not any(files for part in images.values() for files in part.values()):
-        loose = [file for root in roots.values() for file in root.iterdir() if _is_image(file)]
+        loose = [
+            file for root in roots.values() for file in root.iterdir() if _is_one(file, suffixes)
+        ]
         if loose:
             raise UsageError(
-                f"{loose[0].parent} holds images, but no class folders: put the images of each "
+                f"{loose[0].parent} holds {what}s, but no class folders: put the {what}s of each "
                 f"class into a folder named after it"
             )
         return None
@@ -190,7 +203,7 @@ def class_folders(folder: Path) -> Layout | None:
         for label, files in part.items():
             if not files:
                 raise UsageError(
-                    f"the class folder {roots[split] / label} holds no image ({_kinds()}): "
+                    f"the class folder {roots[split] / label} holds no {what} ({kinds}): "
                     f"fill or remove it"
                 )
     used = {split: [file for files in part.values() for file in files]
@@ -226,16 +239,12 @@ def _folders(folder: Path) -> list[Path]:
     ]
 
 
-def _images_by_class(root: Path) -> dict[str, list[Path]]:
+def _files_by_class(root: Path, suffixes: frozenset[str]) -> dict[str, list[Path]]:
     return {
-        child.name: sorted(file for file in child.rglob("*") if _is_image(file))
+        child.name: sorted(file for file in child.rglob("*") if _is_one(file, suffixes))
         for child in _folders(root)
     }
 
 
-def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-
-
-def _kinds() -> str:
-    return "png, jpg, webp, tif, bmp, gif"
+def _is_one(file: Path, suffixes: frozenset[str]) -> bool:
+    return file.suffix.lower() in suffixes and not file.name.startswith(".")

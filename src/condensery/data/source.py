@@ -19,6 +19,7 @@ class Options:
     mirror: bool | None = None
     seed: int = 0
     download: bool = True
+    clip: int | tuple[int, int] | None = None  # ``size`` as it was asked for: (samples, rate)
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Source:
         labels: the columns of labels, each with its number of classes, where there are several.
         folders: names (patterns) under which a local copy may lie, besides its own name.
         label_names: the classes, where a copy does not tell them.
+        parts: what may follow the name after a colon (``esc10:2``).
     """
 
     load: Callable[[str, Source, Options], Problem]
@@ -50,3 +52,4 @@ class Source:
     labels: tuple[tuple[str, int], ...] = ()
     folders: tuple[str, ...] = ()
     label_names: tuple[str, ...] | None = None
+    parts: tuple[str, ...] = ()

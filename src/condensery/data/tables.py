@@ -17,7 +17,8 @@ from condensery.data.images import Item
 from condensery.data.layout import Found, Raw
 from condensery.errors import UsageError
 
-IMAGES = ("image", "img", "images", "image_path", "file", "file_name", "filename", "path")
+IMAGES = ("image", "img", "images", "image_path", "audio", "sound", "file", "file_name", "filename",
+          "path")  # fmt: skip
 LABELS = ("label", "labels", "class", "target", "fine_label", "category")
 
 
@@ -145,6 +146,14 @@ def _features(schema: Any) -> dict[str, Any]:
         return {}
 
 
+def column_kinds(file: Path) -> set[str]:
+    """The kinds of columns that the ``datasets`` library wrote into a parquet file, if it did."""
+    from pyarrow import parquet
+
+    told = _features(parquet.read_schema(file))
+    return {kind for feature in told.values() if (kind := _kind(feature)) is not None}
+
+
 def _image_column(schema: Any, features: dict[str, Any], name: str) -> str:
     import pyarrow
 
@@ -158,14 +167,14 @@ def _image_column(schema: Any, features: dict[str, Any], name: str) -> str:
         return column in schema.names and bool(pyarrow.types.is_string(schema.field(column).type))
 
     found = (
-        [one for one in schema.names if _kind(features.get(one)) == "Image"]
+        [one for one in schema.names if _kind(features.get(one)) in ("Image", "Audio")]
         or [one for one in schema.names if holds_files(one)]
         or [one for one in IMAGES if holds_paths(one)]
     )
     if not found:
         raise UsageError(
-            f"{name} has no column of images (its columns: {', '.join(schema.names)}): a column "
-            f"'image' holds encoded files or paths"
+            f"{name} has no column of images or sounds (its columns: {', '.join(schema.names)}): a "
+            f"column 'image' or 'audio' holds encoded files or paths"
         )
     return str(found[0])
 

@@ -9,7 +9,7 @@ from condensery.core.starts import herding_start, kmeans_start, mean_start, rand
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.errors import UsageError, unknown
-from condensery.modality import Codec, Pixels
+from condensery.modality import Codec
 from condensery.streams import Streams
 
 Sets = Sequence[tuple[int, SyntheticSet]]
@@ -21,7 +21,6 @@ BASELINES = {
 }
 USUAL = ("random", "kmeans", "mean")
 FURTHER = 1_000_000  # replicates of further random draws, so that they meet no run's seed
-PLAIN: dict[str, Codec] = {"image": Pixels()}
 
 
 def baselines(
@@ -87,7 +86,7 @@ def baselines(
 
 def plain_codec(synthetic: SyntheticSet) -> Codec:
     """How one real sample is stored whole, in the modality of a set."""
-    return PLAIN[synthetic.modality.kind]
+    return synthetic.modality.codec()
 
 
 def fitting(problem: Problem, codec: Codec, stored_bytes: int) -> int:

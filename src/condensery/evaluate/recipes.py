@@ -10,7 +10,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from condensery.errors import UsageError, unknown
-from condensery.modality import Augmentation, ImageAugmentation, Modality
+from condensery.modality import Augmentation, Modality
 
 OVERRIDDEN = ("optimiser", "lr", "momentum", "weight_decay", "train_part")
 LATER = ("mode", "train_part", "check_every", "reported", "brightness_only", "corners_grid",
@@ -80,8 +80,8 @@ class Recipe:
         optimiser: ``sgd`` or ``adamw``. lr, momentum (``sgd`` only), weight_decay: its values; all
             parameters decay.
         schedule: of the rate.
-        operations: of ``ImageAugmentation``; none for other modalities. Each sample has its own
-            parameters. ``flip`` is left out where a mirrored image changes its class.
+        operations: of the kind of data (those of other kinds are left out). Each sample has its
+            own parameters. ``flip`` is left out where a mirrored image changes its class.
         choose: see ``ImageAugmentation``.
         mix: probability of CutMix for a batch. mix_vit: whether ViTs get it too.
         batch_norm: ``eval`` leaves the batch-norm statistics of *pretrained* networks as they came;
@@ -193,20 +193,20 @@ class Recipe:
         return [*first, order[(steps - 1) * self.batch :]]
 
     def augmentation(self, modality: Modality) -> Augmentation | None:
-        """How training samples are altered; None for modalities that the papers leave as they are.
+        """How training samples are altered; None where the recipe names nothing for this kind.
 
         No cutout beside CutMix (both hide a part of an image) unless the recipe says so, no flip
         where a mirrored image is another class (digits).
         """
-        if modality.kind != "image":
-            return None
         hidden_twice = bool(self.mix) and not self.cutout_beside_mix
-        made = ImageAugmentation(
+        made = modality.augmentation(
             self.operations,
             choose=self.choose,
             brightness_only=self.brightness_only,
             corners_grid=self.corners_grid,
-        ).fitted(modality)
+        )
+        if modality.kind != "image" and not made.operations:
+            return None
         return made.without("cutout") if hidden_twice else made
 
     def values(self) -> dict[str, Any]:
@@ -317,6 +317,20 @@ RECIPES: dict[str, Recipe] = {
         name="dm",
         summary="the training of recipe dsa, which is DM's too (DM)",
         **DSA_VALUES,
+    ),
+    # On one real clip per class of ESC-10 (fold 1) SGD at 1e-2 gives the six-layer CNN half of what
+    # AdamW does.
+    "sound": Recipe(
+        name="sound",
+        summary="150 epochs of AdamW at 1e-3, clips shifted in time and louder or softer: sound",
+        epochs=150,
+        batch=64,
+        optimiser="adamw",
+        lr=1e-3,
+        weight_decay=1e-2,
+        operations=("shift", "gain"),
+        mix=0.0,
+        overrides=(Override("transformer", lr=1e-4),),
     ),
     "linear-probe": Recipe(
         name="linear-probe",

@@ -41,7 +41,7 @@ from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.errors import RunError, UsageError
 from condensery.methods.base import Context, Info, Method, PeersState, State
-from condensery.modality import Codec, ImageAugmentation, Pixels
+from condensery.modality import Augmentation, Codec
 from condensery.models.backbone import Backbone, PeerSpec
 from condensery.types import Batch, Reading
 
@@ -184,8 +184,8 @@ class CAFE(Method):
         return (self.peer.name,)
 
     def codec(self, problem: Problem) -> Codec:
-        """Pixels, whole images unless ``factor`` says otherwise."""
-        return Pixels(self.factor, clamp=self.clamp)
+        """The modality's own, whole samples unless ``factor`` says otherwise."""
+        return problem.modality.codec(self.factor, clamp=self.clamp)
 
     def start(self, problem: Problem, per_class: int, context: Context) -> SyntheticSet:
         """Noise, or real samples."""
@@ -436,8 +436,8 @@ class CAFE(Method):
         if not self.layer_weights:
             raise UsageError("cafe: layer_weights needs at least one weight")
 
-    def _augmentation(self, problem: Problem) -> ImageAugmentation:
-        return ImageAugmentation(self.operations, choose="one").fitted(problem.modality)
+    def _augmentation(self, problem: Problem) -> Augmentation:
+        return problem.modality.augmentation(self.operations, choose="one")
 
 
 def layers_of(reading: Reading) -> list[Tensor]:

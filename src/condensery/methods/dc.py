@@ -45,7 +45,7 @@ from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.errors import UsageError
 from condensery.methods.base import Context, Info, Method, PeersState, State, finite
-from condensery.modality import Augmentation, Codec, ImageAugmentation, Pixels
+from condensery.modality import Augmentation, Codec
 from condensery.models.backbone import PeerSpec
 from condensery.types import Batch
 
@@ -80,7 +80,7 @@ class DC(Method):
 
     title: ClassVar[str] = "DC"
     paper: ClassVar[str] = "Zhao et al., ICLR 2021"
-    modalities: ClassVar[tuple[str, ...]] = ("image",)
+    modalities: ClassVar[tuple[str, ...]] = ("image", "audio")
     default_steps: ClassVar[int] = 1000
 
     peers: tuple[PeerSpec, ...] = (PeerSpec("convnet3", lr=1e-2),)
@@ -103,8 +103,8 @@ class DC(Method):
         return tuple(peer.name for peer in self.peers)
 
     def codec(self, problem: Problem) -> Codec:
-        """Pixels, packed where ``factor`` says so."""
-        return Pixels(self.factor, clamp=self.clamp)
+        """The modality's own, packed where ``factor`` says so."""
+        return problem.modality.codec(self.factor, clamp=self.clamp)
 
     def start(self, problem: Problem, per_class: int, context: Context) -> SyntheticSet:
         """The step-0 set."""
@@ -230,7 +230,7 @@ class DC(Method):
     # What follows from the settings.
 
     def _augmentation(self, problem: Problem) -> Augmentation:
-        return ImageAugmentation(self.operations, choose="one").fitted(problem.modality)
+        return problem.modality.augmentation(self.operations, choose="one")
 
     def _check(self) -> None:
         if self.lr <= 0 or self.real_batch < 1 or self.train_batch < 1:

@@ -31,7 +31,7 @@ from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.errors import UsageError
 from condensery.methods.base import Context, Info, Method, PeersState, State, finite
-from condensery.modality import Augmentation, Codec, ImageAugmentation, Pixels
+from condensery.modality import Augmentation, Codec
 from condensery.models.backbone import PeerSpec
 from condensery.types import Batch
 
@@ -53,7 +53,7 @@ class DM(Method):
 
     title: ClassVar[str] = "DM"
     paper: ClassVar[str] = "Zhao & Bilen, WACV 2023"
-    modalities: ClassVar[tuple[str, ...]] = ("image",)
+    modalities: ClassVar[tuple[str, ...]] = ("image", "audio")
     default_steps: ClassVar[int] = 20_000
 
     peers: tuple[PeerSpec, ...] = (PeerSpec("convnet3"),)
@@ -70,8 +70,8 @@ class DM(Method):
         return tuple(peer.name for peer in self.peers)
 
     def codec(self, problem: Problem) -> Codec:
-        """Pixels, packed where ``factor`` says so."""
-        return Pixels(self.factor, clamp=self.clamp)
+        """The modality's own, packed where ``factor`` says so."""
+        return problem.modality.codec(self.factor, clamp=self.clamp)
 
     def start(self, problem: Problem, per_class: int, context: Context) -> SyntheticSet:
         """The step-0 set."""
@@ -159,7 +159,7 @@ class DM(Method):
         return altered_alike(augmentation, streams("match", *key), real, synthetic)
 
     def _augmentation(self, problem: Problem) -> Augmentation:
-        return ImageAugmentation(self.operations, choose="one").fitted(problem.modality)
+        return problem.modality.augmentation(self.operations, choose="one")
 
     def _features(self, peer: Peer, batches: Sequence[Batch]) -> list[Tensor]:
         """What precedes the last layer, flat, for batches that are read as one."""

@@ -47,7 +47,7 @@ from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.errors import RunError, UsageError
 from condensery.methods.base import Context, Info, Method, State, fill
-from condensery.modality import Augmentation, Codec, ImageAugmentation, Pixels
+from condensery.modality import Augmentation, Codec
 from condensery.models.backbone import PeerSpec
 from condensery.streams import Streams
 from condensery.types import Batch, Reading
@@ -102,7 +102,8 @@ class HMDC(Method):
     Attributes:
         peers: the networks that judge, one or more.
         start_from: the step-0 set: kmeans, random, mean or noise.
-        factor: tiles per side of a stored image (multi-formation); 1 packs nothing.
+        factor: tiles per side of a stored image, parts of a stored clip (multi-formation); 1 packs
+            nothing.
         lr: step of the synthetic set, in data-normalised units. momentum: of its SGD.
         normalise_gradient: divide each image plane's gradient by its largest entry.
         balance: weigh the terms by the gradient balance; False: all weights 1.
@@ -122,8 +123,8 @@ class HMDC(Method):
         alignment_optimiser, alignment_lr: of the affine maps and the layer matrix.
         fold: how the deeper peer's taps are folded: ``average`` or ``distribute`` (released code).
         metric: gradient distance: squares ``sum`` over a tensor, or their ``mean``.
-        operations: augmentations of matching and learning; flip only where a mirrored sample keeps
-            its class, cutout only where CutMix is off.
+        operations: augmentations of matching and learning, those that the kind of data has; flip
+            only where a mirrored sample keeps its class, cutout only where CutMix is off.
         mixup: probability of CutMix per batch when peers learn.
         mixup_in_matching: CutMix within the class in matching too (released code).
         brightness_only: colour is brightness alone (released code).
@@ -190,10 +191,11 @@ class HMDC(Method):
         return tuple(peer.name for peer in self.peers)
 
     def codec(self, problem: Problem) -> Codec:
-        """Packed pixels."""
+        """Packed samples, as the modality stores them."""
         if self.normalised_storage:
-            return Pixels(self.factor, corners=True, space="normalised", order="column")
-        return Pixels(self.factor)
+            asked = {"corners": True, "space": "normalised", "order": "column"}
+            return problem.modality.codec(self.factor, **asked)
+        return problem.modality.codec(self.factor)
 
     def start(self, problem: Problem, per_class: int, context: Context) -> SyntheticSet:
         """The step-0 set; ``kmeans`` clusters embeddings of the first peer, untrained."""
@@ -433,16 +435,15 @@ class HMDC(Method):
         return step % self.restart_every % self.interval == 0
 
     def _augmentation(self, problem: Problem, learning: bool = False) -> Augmentation:
-        augmentation = ImageAugmentation(
+        augmentation = problem.modality.augmentation(
             self.operations,
             brightness_only=self.brightness_only,
             corners_grid=True if self.two_corners else None,
         )
-        left_out = [] if getattr(problem.modality, "mirror", True) else ["flip"]
         mixes = learning or self.mixup_in_matching
         if mixes and self.mixup > 0 and not self.cutout_with_mixup:
-            left_out.append("cutout")
-        return augmentation.without(*left_out)
+            return augmentation.without("cutout")
+        return augmentation
 
     def _alignment(self, cohort: Cohort, problem: Problem, context: Context) -> Alignment:
         """An alignment that fits the peers' taps, read from one training sample."""

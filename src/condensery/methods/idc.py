@@ -24,8 +24,9 @@ behaviours are fields, all together in preset ``hmdc-authors``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -49,7 +50,7 @@ from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.errors import UsageError
 from condensery.methods.base import Context, Info, Method, PeersState, State, finite
-from condensery.modality import Codec, ImageAugmentation, Pixels
+from condensery.modality import Augmentation, Codec
 from condensery.models.backbone import PeerSpec
 from condensery.streams import Streams
 from condensery.types import Batch
@@ -132,7 +133,7 @@ class IDC(Method):
 
     title: ClassVar[str] = "IDC"
     paper: ClassVar[str] = "Kim et al., ICML 2022"
-    modalities: ClassVar[tuple[str, ...]] = ("image",)
+    modalities: ClassVar[tuple[str, ...]] = ("image", "audio")
     default_steps: ClassVar[int] = 200_000
 
     peer: PeerSpec = PeerSpec("convnet3", lr=1e-2, momentum=0.9, weight_decay=5e-4)
@@ -193,12 +194,13 @@ class IDC(Method):
         return (self.peer.name,)
 
     def codec(self, problem: Problem) -> Codec:
-        """Packed pixels; a tile takes every ``factor``-th pixel of a real sample."""
+        """Packed samples; a tile of an image takes every ``factor``-th pixel of a real sample."""
         clamp = self.clamp == "step"
         if self.normalised_storage:
-            return Pixels(self.factor, corners=True, space="normalised", order="column",
-                          clamp=clamp, formation=self.formation)  # fmt: skip
-        return Pixels(self.factor, shrink="nearest", clamp=clamp, formation=self.formation)
+            asked = {"corners": True, "space": "normalised", "order": "column"}
+        else:
+            asked = {"shrink": "nearest"}
+        return problem.modality.codec(self.factor, clamp=clamp, formation=self.formation, **asked)
 
     def start(self, problem: Problem, per_class: int, context: Context) -> SyntheticSet:
         """The step-0 set."""
@@ -259,9 +261,9 @@ class IDC(Method):
         epochs = self.early_epochs * batches_of(len(problem.train), self.train_batch)
         streams = context.streams.child("early", state.step)
         self._learn(state.peer, problem, range(epochs), streams, context)
-        codec = state.synthetic.codec
-        if self.clamp == "restart" and isinstance(codec, Pixels):
-            replace(codec, clamp=True).project_(state.synthetic.stored, problem.modality)
+        if self.clamp == "restart":
+            codec = state.synthetic.codec.clamped()
+            codec.project_(state.synthetic.stored, problem.modality)
 
     def _trained(self, state: IDCState, problem: Problem, context: Context) -> Mapping[str, Tensor]:
         """Weights of a network that was trained beforehand; it is trained now if it was not."""
@@ -353,19 +355,18 @@ class IDC(Method):
         """The step of the set, for its samples per class and their size."""
         if not self.scale_lr:
             return self.lr
-        height, width = synthetic.modality.shape[-2:]
-        area = height * width / self.reference_side**2
+        area = math.prod(synthetic.modality.shape[1:]) / self.reference_side**2
         return self.lr * area * synthetic.per_class / REFERENCE_PER_CLASS
 
     def _cohort(self, problem: Problem, context: Context) -> Cohort:
         return Cohort.build((self.peer,), problem, context.streams, context.device, context.modules)
 
-    def _augmentation(self, problem: Problem) -> ImageAugmentation:
-        return ImageAugmentation(
+    def _augmentation(self, problem: Problem) -> Augmentation:
+        return problem.modality.augmentation(
             self.operations,
             brightness_only=self.brightness_only,
             corners_grid=True if self.two_corners else None,
-        ).fitted(problem.modality)
+        )
 
     @property
     def _name(self) -> str:

@@ -44,7 +44,7 @@ from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.errors import RunError, UsageError
 from condensery.methods.base import Context, Info, Method, State
-from condensery.modality import Codec, ImageAugmentation, Pixels
+from condensery.modality import Augmentation, Codec
 from condensery.modality.image_augmentation import OPERATIONS
 from condensery.models.backbone import Backbone, PeerSpec
 from condensery.types import Batch
@@ -181,7 +181,7 @@ class IDM(Method):
 
     title: ClassVar[str] = "IDM"
     paper: ClassVar[str] = "Zhao et al., CVPR 2023"
-    modalities: ClassVar[tuple[str, ...]] = ("image",)
+    modalities: ClassVar[tuple[str, ...]] = ("image", "audio")
     default_steps: ClassVar[int] = 20_000
 
     peer: PeerSpec = PeerSpec("convnet3", lr=1e-2, momentum=0.9, weight_decay=5e-4)
@@ -213,8 +213,8 @@ class IDM(Method):
         return (self.peer.name,)
 
     def codec(self, problem: Problem) -> Codec:
-        """Packed pixels; with the defaults a tile is the mean of 2 x 2 pixels."""
-        return Pixels(self.factor, corners=self.corners, clamp=self.clamp)
+        """Packed samples; with the defaults a tile of an image is the mean of 2 x 2 pixels."""
+        return problem.modality.codec(self.factor, corners=self.corners, clamp=self.clamp)
 
     def start(self, problem: Problem, per_class: int, context: Context) -> SyntheticSet:
         """Distinct real samples, ``factor`` squared in each stored one (or another start)."""
@@ -338,8 +338,8 @@ class IDM(Method):
         if min(self.learners, self.learn_steps) < 0 or not 0 <= self.momentum < 1:
             raise UsageError("idm: learners and learn_steps count from 0; momentum lies in [0, 1)")
 
-    def _augmentation(self, problem: Problem, operations: tuple[str, ...]) -> ImageAugmentation:
-        return ImageAugmentation(operations, choose="one").fitted(problem.modality)
+    def _augmentation(self, problem: Problem, operations: tuple[str, ...]) -> Augmentation:
+        return problem.modality.augmentation(operations, choose="one")
 
 
 def terms(network: Backbone, real: Batch, synthetic: Batch) -> Sequence[Tensor]:

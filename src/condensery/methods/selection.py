@@ -9,7 +9,7 @@ from condensery.core.starts import STARTS
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.methods.base import Context, Info, Method, State
-from condensery.modality import Codec, Pixels
+from condensery.modality import Codec
 
 
 @dataclass(frozen=True)
@@ -17,15 +17,15 @@ class Selection(Method):
     """What is chosen once and stays as it is.
 
     Attributes:
-        factor: tiles per side of a stored image; 1 packs nothing.
+        factor: tiles per side of a stored image, parts of a stored clip; 1 packs nothing.
     """
 
     start_from: ClassVar[str]
     factor: int = 1
 
     def codec(self, problem: Problem) -> Codec:
-        """Pixels, packed where ``factor`` says so."""
-        return Pixels(self.factor)
+        """The modality's own, packed where ``factor`` says so."""
+        return problem.modality.codec(self.factor)
 
     def start(self, problem: Problem, per_class: int, context: Context) -> SyntheticSet:
         """The selection itself."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from condensery.modality.audio import LogMel, Sound, Wave
+from condensery.modality.audio_augmentation import SoundAugmentation
 from condensery.modality.base import Augmentation, Codec, Modality
 from condensery.modality.image import Image, Pixels
 from condensery.modality.image_augmentation import ImageAugmentation
 
-MODALITIES: dict[str, type[Modality]] = {"image": Image}
-CODECS: dict[str, type[Codec]] = {"pixels": Pixels}
+MODALITIES: dict[str, type[Modality]] = {"image": Image, "audio": Sound}
+CODECS: dict[str, type[Codec]] = {"pixels": Pixels, "wave": Wave, "logmel": LogMel}
 
 
 def modality_from(values: Mapping[str, Any]) -> Modality:
@@ -51,8 +53,12 @@ __all__ = [
     "Codec",
     "Image",
     "ImageAugmentation",
+    "LogMel",
     "Modality",
     "Pixels",
+    "Sound",
+    "SoundAugmentation",
+    "Wave",
     "codec_from",
     "modality_from",
 ]

@@ -3,15 +3,32 @@ differs between them is one of these three parts (or the network), never a subcl
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from condensery.types import Batch
+
+OPERATIONS: dict[str, tuple[str, ...]] = {
+    "image": ("flip", "color", "crop", "scale", "rotate", "cutout"),
+    "audio": ("shift", "gain", "noise", "polarity", "time_mask", "frequency_mask"),
+}
+"""How samples can be altered, by kind of sample; no name stands for two kinds."""
+
+
+def own_operations(operations: Sequence[str], kind: str) -> tuple[str, ...]:
+    """Those of one kind of sample, in their order.
+
+    Names of other kinds are left out, so that one setting of a method serves all data; names that
+    no kind has are kept, for the augmentation to refuse.
+    """
+    others = {name for other, names in OPERATIONS.items() if other != kind for name in names}
+    return tuple(name for name in operations if name not in others)
 
 
 class Modality(ABC):
@@ -28,6 +45,28 @@ class Modality(ABC):
     @abstractmethod
     def normalise(self, raw: Tensor) -> Tensor:
         """Samples as they lie in memory (uint8 images ...) to what a network is given (float32)."""
+
+    @abstractmethod
+    def codec(self, factor: int = 1, **asked: Any) -> Codec:
+        """How a set of such samples is stored.
+
+        Args:
+            factor: how much is packed into one stored sample; 1: each stored sample is one.
+            asked: what a method wants of the codec of images (``corners``, ``shrink``, ``clamp``
+                ...); other modalities have no such choice and leave it aside.
+        """
+
+    def augmentation(self, operations: tuple[str, ...], **asked: Any) -> Augmentation:
+        """How such samples are altered: by those of ``operations`` that keep their class.
+
+        Args:
+            operations: names of ``OPERATIONS``; those of other kinds of samples are left out.
+            asked: ``choose`` and other fields of the modality's augmentation, where it has them.
+
+        Raises:
+            UsageError: a name that no modality knows.
+        """
+        return Unaltered()
 
     @abstractmethod
     def preview(self, samples: Tensor, path: Path, columns: int) -> Path:
@@ -59,8 +98,6 @@ class Modality(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values from which ``condensery.modality.modality_from`` makes an equal one."""
-        import dataclasses
-
         return {"kind": self.kind, **dataclasses.asdict(self)}  # type: ignore[call-overload]
 
 
@@ -89,6 +126,10 @@ class Codec(ABC):
 
     def plain(self) -> Codec:
         """The same storage read without multiplying: stored samples as they lie there."""
+        return self
+
+    def clamped(self) -> Codec:
+        """The same with ``project_`` at work, where that is a choice."""
         return self
 
     @abstractmethod
@@ -143,13 +184,22 @@ class Codec(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values from which ``condensery.modality.codec_from`` makes an equal one."""
-        import dataclasses
-
         return {"kind": self.kind, **dataclasses.asdict(self)}  # type: ignore[call-overload]
 
 
 class Augmentation(ABC):
-    """A way to alter samples without changing what they are. A frozen dataclass of plain values."""
+    """A way to alter samples without changing what they are. A frozen dataclass of plain values.
+
+    Attributes:
+        operations: names of what may act.
+    """
+
+    operations: tuple[str, ...]
+
+    def without(self, *names: str) -> Self:
+        """The same without some operations (``cutout`` beside CutMix)."""
+        left = tuple(name for name in self.operations if name not in names)
+        return dataclasses.replace(self, operations=left)  # type: ignore[type-var]
 
     @abstractmethod
     def draw(self, generator: torch.Generator, count: int, shared: bool = False) -> Any:
@@ -169,3 +219,17 @@ class Augmentation(ABC):
     def mix(self, generator: torch.Generator, batch: Batch, classes: int) -> Batch:
         """Mix samples and labels where the modality knows how (CutMix); else as it is."""
         return batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Unaltered(Augmentation):
+    """No augmentation: what a modality has that knows none."""
+
+    operations: tuple[str, ...] = ()
+
+    def draw(self, generator: torch.Generator, count: int, shared: bool = False) -> None:
+        """Nothing is drawn."""
+
+    def apply(self, draw: None, x: Tensor) -> Tensor:
+        """Samples as they are."""
+        return x

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from condensery.errors import UsageError
-from condensery.modality.base import Codec, Modality
+from condensery.modality.base import Codec, Modality, own_operations
+from condensery.modality.image_augmentation import ImageAugmentation
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,15 @@ class Image(Modality):
         """Data-normalised values to pixels; not clamped."""
         mean, std = self.statistics(x)
         return x * std + mean
+
+    def codec(self, factor: int = 1, **asked: Any) -> Pixels:
+        """Pixels, ``factor`` squared small images in each stored one; ``asked`` are its fields."""
+        return Pixels(factor, **asked)
+
+    def augmentation(self, operations: tuple[str, ...], **asked: Any) -> ImageAugmentation:
+        """The operations of images, without ``flip`` where a mirrored image changes its class."""
+        made = ImageAugmentation(own_operations(operations, self.kind), **asked)
+        return made.fitted(self)
 
     def preview(self, samples: Tensor, path: Path, columns: int) -> Path:
         """One ``.png`` with ``columns`` images in a row, small ones enlarged without smoothing."""
@@ -151,6 +161,10 @@ class Pixels(Codec):
     def plain(self) -> Pixels:
         """The same without packing."""
         return replace(self, factor=1)
+
+    def clamped(self) -> Pixels:
+        """The same with pixels kept in [0, 1]."""
+        return replace(self, clamp=True)
 
     def tile_size(self, modality: Modality, factor: int | None = None) -> tuple[int, int]:
         """Height and width of a tile; ``factor`` None: the codec's own.

@@ -19,10 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from condensery.errors import UsageError
+from condensery.modality.base import OPERATIONS as NAMES
 from condensery.modality.base import Augmentation, Modality
 from condensery.types import Batch
 
-OPERATIONS = ("flip", "color", "crop", "scale", "rotate", "cutout")
+OPERATIONS = NAMES["image"]
 GEOMETRIC = ("crop", "scale", "rotate")
 
 
@@ -83,13 +84,6 @@ class ImageAugmentation(Augmentation):
         unknown = [name for name in self.operations if name not in OPERATIONS]
         if unknown:
             raise UsageError(f"unknown operation {unknown[0]!r}; known: {', '.join(OPERATIONS)}")
-
-    def without(self, *names: str) -> ImageAugmentation:
-        """The same without some operations (``cutout`` beside CutMix, ``flip`` for digits)."""
-        import dataclasses
-
-        left = tuple(name for name in self.operations if name not in names)
-        return dataclasses.replace(self, operations=left)
 
     def fitted(self, modality: Modality) -> ImageAugmentation:
         """The same without ``flip`` where a mirrored image is of another class (digits)."""

@@ -11,7 +11,17 @@ from torch import nn
 
 from condensery.errors import UsageError
 from condensery.modality import Modality
-from condensery.models import convnet, foreign, mlp, resnet, timm_net, transformers_net
+from condensery.models import (
+    audio_cnn,
+    audio_transformers,
+    convnet,
+    foreign,
+    mlp,
+    resnet,
+    spectrogram,
+    timm_net,
+    transformers_net,
+)
 from condensery.models.backbone import Backbone, PeerSpec
 from condensery.models.foreign import fingerprint
 from condensery.models.plan import Entry, Family, Plan
@@ -50,6 +60,37 @@ MODELS: dict[str, Entry] = {
         "vit",
         "layers",
     ),
+    "audio_cnn": Entry(
+        audio_cnn.audio_cnn,
+        "six layers on waveforms (audio_cnn_w16, ...: any width; audio_cnn_released)",
+        "cnn",
+        "layers",
+        "audio",
+    ),
+    "spectrogram_cnn": Entry(
+        spectrogram.spectrogram_cnn,
+        "four blocks on log-mel spectrograms (spectrogram_cnn_w8, ...)",
+        "cnn",
+        _CONV_TAPS,
+        "audio",
+    ),
+    "hubert_mini": Entry(
+        audio_transformers.hubert, "HuBERT of width 64, depth 4", "transformer", "layers", "audio"
+    ),
+    "hubert": Entry(
+        audio_transformers.hubert,
+        "HuBERT-base; or any encoder of waveforms: weights=FOLDER",
+        "transformer",
+        "layers",
+        "audio",
+    ),
+    "whisper": Entry(
+        audio_transformers.whisper,
+        "encoder of Whisper in a local folder: weights=FOLDER",
+        "transformer",
+        "layers",
+        "audio",
+    ),
 }
 
 
@@ -63,6 +104,10 @@ def entry(name: str) -> Entry:
         return MODELS[name]
     if convnet.parse(name):
         return MODELS["convnet3"]
+    if audio_cnn.parse(name):
+        return MODELS["audio_cnn"]
+    if spectrogram.parse(name):
+        return MODELS["spectrogram_cnn"]
     kind = timm_net.family_of(name)
     if kind is not None:
         return Entry(timm_net.timm_plan, f"timm {name}", kind, "stages or blocks")
@@ -131,7 +176,7 @@ def _normalise(backbone: Backbone, plan: Plan, spec: PeerSpec, modality: Modalit
 
 
 def family(name: str) -> Family:
-    """``cnn``, ``vit`` or ``mlp``.
+    """``cnn``, ``vit``, ``mlp`` or ``transformer``.
 
     Raises:
         UsageError: unknown name.
@@ -146,7 +191,7 @@ class Description(NamedTuple):
         parameters: how many; None where only the weights that are given decide.
         size: (height, width) of its input, or None likewise.
         taps: channels and grid of each, shallow to deep.
-        family: ``cnn``, ``vit`` or ``mlp``: the average it belongs to.
+        family: ``cnn``, ``vit``, ``mlp`` or ``transformer``: the average it belongs to.
         about: one line. tapped: what the taps are.
     """
 
@@ -166,7 +211,7 @@ def describe(name: str, modality: Modality, classes: int = 10) -> Description:
         UsageError: unknown name, or a network that cannot take this data.
     """
     line = entry(name)
-    if name == "transformers":
+    if name in ("transformers", "whisper"):
         return Description(None, None, (), line.family, line.about, line.taps)
     plan = line.plan(PeerSpec(name), modality, classes)
     with torch.device("meta"), borrow(torch.Generator().manual_seed(0)):

@@ -13,7 +13,7 @@ from condensery.modality import Modality
 from condensery.models.backbone import Backbone, PeerSpec
 from condensery.models.weights import read_state
 
-Family = Literal["cnn", "vit", "mlp"]
+Family = Literal["cnn", "vit", "mlp", "transformer"]
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,17 @@ class Entry:
     Attributes:
         plan: (spec, modality, classes) to a ``Plan``.
         about: one line for ``condensery list models``.
-        family: ``cnn``, ``vit`` or ``mlp``: which average of the paper's tables it belongs to.
+        family: ``cnn``, ``vit``, ``mlp`` or ``transformer``: which average of the paper's tables it
+            belongs to.
         taps: what its taps are.
+        reads: kind of the data.
     """
 
     plan: Callable[[PeerSpec, Modality, int], Plan]
     about: str
     family: Family
     taps: str
+    reads: Literal["image", "audio", "text"] = "image"
 
 
 def input_size(spec: PeerSpec, modality: Modality) -> tuple[int, int]:

@@ -68,15 +68,23 @@ class TransformersNet(Backbone):
 def transformers_plan(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
     """The encoder in the folder ``spec.weights``, pretrained; nothing is fetched or executed.
 
+    Where the data are sound, the folder holds an encoder of sound; see ``audio_transformers``.
+
     Raises:
         UsageError: no such folder, no image encoder, or a size that its patches do not divide.
     """
+    if modality.kind == "audio":
+        from condensery.models import audio_transformers
+
+        return audio_transformers.of_folder(spec, modality, classes)
     refuse_taps(spec)
     folder = Path(spec.weights or "").expanduser()
     if spec.weights is None or not (folder / "config.json").is_file():
         raise UsageError(f"the model 'transformers' is read from a folder with config.json: give "
                          f"weights=FOLDER, not {spec.weights}")  # fmt: skip
-    config = _config(folder)
+    config = read_config(folder)
+    if not hasattr(config, "num_channels"):
+        raise UsageError(f"{folder} holds a {config.model_type}, which is no image encoder")
     patch = getattr(config, "patch_size", None)
     made_for = getattr(config, "image_size", None) or 224
     sides = (made_for, made_for) if isinstance(made_for, int) else (made_for[0], made_for[1])
@@ -94,10 +102,15 @@ def transformers_plan(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
         encoder = AutoModel.from_config(config, attn_implementation="sdpa").float()
         return TransformersNet(encoder, size, patch, classes)
 
-    return Plan(make, lambda: _fetch(folder), _statistics(folder))
+    return Plan(make, lambda: fetch(folder, config), _statistics(folder))
 
 
-def _config(folder: Path) -> Any:
+def read_config(folder: Path) -> Any:
+    """The configuration in a transformers folder, of any kind of network.
+
+    Raises:
+        UsageError: transformers is not installed, or cannot read it.
+    """
     try:
         from transformers import AutoConfig
     except ImportError as error:
@@ -108,13 +121,11 @@ def _config(folder: Path) -> Any:
     except (ValueError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"{folder} is not a folder that transformers can read: {reason}") from None
-    if not hasattr(config, "num_channels"):
-        raise UsageError(f"{folder} holds a {config.model_type}, which is no image encoder")
     return config
 
 
-def _fetch(folder: Path) -> dict[str, Tensor]:
-    """All weights of the encoder, as float32.
+def fetch(folder: Path, config: Any) -> dict[str, Tensor]:
+    """All weights of the encoder that a configuration describes, as float32.
 
     Raises:
         UsageError: some are missing, unknown, or of another shape.
@@ -124,7 +135,11 @@ def _fetch(folder: Path) -> dict[str, Tensor]:
     with borrow(torch.Generator().manual_seed(0)):
         try:
             encoder, found = AutoModel.from_pretrained(
-                folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
+                folder,
+                config=config,
+                local_files_only=True,
+                output_loading_info=True,
+                dtype=torch.float32,
             )
         except (OSError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
