@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from condensery.records import Record
 from condensery.report import style
+from condensery.report.curves import logarithmic
 from condensery.report.figures import Drawing, dressed, legend_above, panes, slug
 from condensery.report.gather import RunFiles
 from condensery.report.sections import Section
@@ -184,13 +185,14 @@ def _two_panes(
                           label=name, color=style.TERMS[index % len(style.TERMS)])  # fmt: skip
             for begin in range(restart_every, steps[-1], restart_every):
                 axes.axvline(begin + 0.5, color=style.INK, alpha=0.2, linewidth=0.8)
-            axes.set_yscale("log")
             axes.set_title(title, loc="left")
+            axes.set_yscale("log")
             axes.set_ylabel("largest gradient")
         low = min(axes.get_ylim()[0] for axes in both)
         high = max(axes.get_ylim()[1] for axes in both)
         for axes in both:
             axes.set_ylim(low, high)
+            logarithmic(axes)
         both[-1].set_xlabel("step")
         legend_above(figure, both[0])
     return figure

@@ -102,7 +102,7 @@ def _seeds(axes: Axes, series: Sequence[Series], names: Sequence[str]) -> None:
         if alike:
             _curves(axes, [step for step, _ in alike], [row for _, row in alike], names, not place)
     if any(value > 0 for _, rows in series for row in rows for value in row):
-        _logarithmic(axes)
+        logarithmic(axes)
 
 
 def _curves(
@@ -123,7 +123,8 @@ def _curves(
                   marker="o" if strong and len(steps) < 40 else "", markersize=3)  # fmt: skip
 
 
-def _logarithmic(axes: Axes) -> None:
+def logarithmic(axes: Axes) -> None:
+    """A logarithmic axis whose labels are powers of ten, without math markup."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     axes.set_yscale("log")

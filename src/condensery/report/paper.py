@@ -1,0 +1,293 @@
+"""Records in the layout of the papers' tables and figures, beside what was published.
+
+HMDC's Table 1 (rows: samples per class and method; columns: networks, averages of CNNs, of ViTs and
+of all), and its Figures 1 and 2 (what each method gains over Random). A column carries the name of
+the network that was really used, a published number stands only beside the very same network,
+method, number of samples and recipe, and a missing cell is a visible hole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from condensery.report import style
+from condensery.report.figures import Drawing, dressed, legend_above, panes, slug
+from condensery.report.gather import Gathered
+from condensery.report.panels import Panel
+from condensery.report.published import (
+    AVERAGES,
+    Finding,
+    Published,
+    audit,
+    literature,
+    published,
+)
+from condensery.report.sections import Section
+from condensery.report.tables import Cell, Grid
+from condensery.statistics import Interval, Line
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ORDER = ("random", "cafe", "idm", "idc", "dream", "hmdc")
+MEANS = {"CNN average": "mean of CNNs", "ViT average": "mean of ViTs", "average": "mean of all"}
+CIFAR = ("cifar10", "cifar100")
+LEGEND = (
+    "Mean ± standard deviation over n sets (each the mean of m trainings), in points; an average "
+    "is taken over networks within each set first, so its deviation is that of the average. Bold: "
+    "the best of its block. 'paper': as published, disputed where the data set of a table is."
+)
+
+
+def sections(gathered: Gathered, shown: Sequence[Panel]) -> list[Section]:
+    """Table and gaps for comparisons of several methods, or of several numbers of samples."""
+    found = []
+    for group in _groups(shown):
+        methods = {style.base(row) for panel in group for row in panel.condensed}
+        if len(methods) < 2 and len(group) < 2:
+            continue
+        name = _title(group[0])
+        table = paper_table(group)
+        drawings = [one for panel in group for one in gap_figures(panel)]
+        told = [f"{one.where}: {one.text}" for one in _audited(group)]
+        found.append(Section(
+            f"Methods by networks: {name}", _lead(group), (table,), tuple(drawings),
+            legend=LEGEND, fragment=_list(told), name=slug(f"paper {name}"),
+        ))  # fmt: skip
+    return found
+
+
+def paper_table(group: Sequence[Panel]) -> Grid:
+    """Rows: samples per class and method. Columns: networks with their parameters, and averages.
+
+    Args:
+        group: comparisons that differ in the number of samples per class only.
+    """
+    networks = list(dict.fromkeys(name for panel in group for name in _ordered(panel)))
+    columns = [*networks, *AVERAGES]
+    heads = tuple(_head(group, name) for name in columns)
+    rows = []
+    for panel in group:
+        named = _rows(panel)
+        best = {name: _best(panel, named, name) for name in columns}
+        for row in named:
+            cells = tuple(_cell(panel, row, name, best[name] == row) for name in columns)
+            count = style.count(panel.per_class)
+            kind = "condensed" if row in panel.condensed else ""
+            named_so = Cell(f"{count} · {style.look(row).label}", "", kind)
+            rows.append((f"{count} {row}", named_so, cells))
+    return Grid(f"Methods by networks: {_title(group[0])}", "per class · trained on", heads,
+                tuple(rows))  # fmt: skip
+
+
+def gap_figures(panel: Panel) -> list[Drawing]:
+    """Figures 1 and 2: what each method gains over Random, ours and as published."""
+    drawn = [_gaps(panel)]
+    if _published(panel) is not None:
+        drawn.append(_published_gaps(panel))
+    return [one for one in drawn if one is not None]
+
+
+def _groups(shown: Sequence[Panel]) -> list[list[Panel]]:
+    """Comparisons that differ in nothing but the number of samples per class."""
+    found: dict[tuple[str, str, str, str], list[Panel]] = {}
+    for panel in shown:
+        key = (panel.data, panel.recipe, panel.split, panel.labels)
+        found.setdefault(key, []).append(panel)
+    return [sorted(group, key=lambda one: one.per_class) for group in found.values()]
+
+
+def _title(panel: Panel) -> str:
+    return f"{panel.data}, recipe {panel.recipe}, {panel.split} split"
+
+
+def _rows(panel: Panel) -> list[str]:
+    """Random, then methods in the order of the paper, then further ones."""
+    wanted = [row for row in panel.rows if row in panel.condensed or style.base(row) == "random"]
+    place = {name: index for index, name in enumerate(ORDER)}
+    return sorted(wanted, key=lambda row: (place.get(style.base(row), len(ORDER)), row))
+
+
+def _ordered(panel: Panel) -> list[str]:
+    """Networks: CNNs, then ViTs, then others; in each in the order of the records."""
+    kinds = {"cnn": 0, "vit": 1}
+    return sorted(panel.seen, key=lambda name: kinds.get(panel.family(name), 2))
+
+
+def _head(group: Sequence[Panel], name: str) -> Cell:
+    counts = {one.parameters for panel in group for one in panel.records
+              if one.model == name and one.parameters}  # fmt: skip
+    told = " / ".join(f"{count / 1e6:.2f}M" for count in sorted(counts))
+    return Cell(name, told, "mean" if name in AVERAGES else "")
+
+
+def line_of(panel: Panel, row: str, column: str) -> Line | None:
+    """The line of a network or of an average; None for a hole."""
+    title = MEANS.get(column, column)
+    if column in AVERAGES and title not in panel.members:
+        return None
+    found = panel.lines.get((row, title))
+    return found if found is not None and found.interval is not None else None
+
+
+def _interval(panel: Panel, row: str, column: str) -> Interval | None:
+    line = line_of(panel, row, column)
+    return line.interval if line else None
+
+
+def _best(panel: Panel, rows: Sequence[str], column: str) -> str | None:
+    """The row with the highest mean in a column."""
+    told = [(found.mean, row) for row in rows if (found := _interval(panel, row, column))]
+    return max(told)[1] if told else None
+
+
+def _cell(panel: Panel, row: str, column: str, best: bool) -> Cell:
+    line = line_of(panel, row, column)
+    printed = _paper_number(panel, row, column)
+    if line is None or line.interval is None:
+        return Cell(style.HOLE, printed or "not measured", "hole")
+    spread = "" if line.interval.sd is None else f" ± {style.points(line.interval.sd)}"
+    star = style.STAR if (row, MEANS.get(column, column)) in panel.stars else ""
+    detail = ", ".join(part for part in (line.count, printed) if part)
+    return Cell(f"{style.points(line.interval.mean)}{spread}{star}", detail,
+                "above" if best else "")  # fmt: skip
+
+
+def _published(panel: Panel) -> Published | None:
+    """HMDC's Table 1, where the comparison is of its kind: its data, its recipe."""
+    same = panel.data in CIFAR and panel.recipe in ("hmdc", "hmdc-released")
+    return published("table1") if same and panel.labels == "hard" else None
+
+
+def _paper_number(panel: Panel, row: str, column: str) -> str:
+    """What a paper says of this very cell; empty where none does."""
+    table = _published(panel)
+    if table is not None:
+        name = column if column in AVERAGES else _table_name(column)
+        if column in AVERAGES and not _same_networks(panel, table, column):
+            return ""
+        found = table.cell(row, name, panel.per_class)
+        if found is not None:
+            return f"paper {found.text} (data set disputed)"
+    if column == "convnet3" and panel.recipe in ("idc", "dsa", "dm", "dc"):
+        told = literature(panel.data, row, panel.per_class)
+        if told is not None:
+            return f"paper {told[0]:.1f} ({told[1]})"
+    return ""
+
+
+def _table_name(model: str) -> str:
+    """The column of Table 1 for a network of ours: pretrained, or the ConvNet from scratch."""
+    if model == "convnet3":
+        return model
+    name, _, rest = model.partition(" ")
+    return name if rest == "pretrained" else ""
+
+
+def _same_networks(panel: Panel, table: Published, average: str) -> bool:
+    """Whether our average is over the networks of the paper's."""
+    ours = panel.members.get(MEANS[average], [])
+    theirs = [table.columns[place] for place in table.members(average)]
+    return sorted(map(_table_name, ours)) == sorted(theirs)
+
+
+def _audited(group: Sequence[Panel]) -> list[Finding]:
+    """What does not fit in the published table that stands beside these numbers."""
+    if not any(_published(panel) for panel in group):
+        return []
+    counts = {_table_name(one.model): one.parameters for panel in group for one in panel.records
+              if one.parameters}  # fmt: skip
+    return audit(published("table1"), counts)
+
+
+def _lead(group: Sequence[Panel]) -> str:
+    table = next((found for panel in group if (found := _published(panel))), None)
+    if table is None:
+        return "All methods under one recipe, on the networks whose names stand above the columns."
+    return f"Beside ours: {table.source}. {' '.join(table.note.split())}"
+
+
+def _list(lines: Sequence[str]) -> str:
+    """Sentences as an HTML list, escaped; empty for none."""
+    from markupsafe import escape
+
+    if not lines:
+        return ""
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    told = "What does not fit in the published table, found from its columns:"
+    return f"<p>{told}</p><ul>{items}</ul>"
+
+
+def _gaps(panel: Panel) -> Drawing | None:
+    """Grouped bars of the paired differences to Random, with their 95 % intervals."""
+    methods = [row for row in _rows(panel) if row in panel.condensed]
+    columns = [*_ordered(panel), *(name for name in AVERAGES if MEANS[name] in panel.members)]
+    values: dict[str, list[tuple[float, float, float] | None]] = {}
+    for row in methods:
+        values[row] = []
+        for column in columns:
+            pair = panel.paired(row, "random", MEANS.get(column, column))
+            low, high = (pair.low, pair.high) if pair else (None, None)
+            told = None if pair is None else (
+                100 * pair.difference,
+                100 * (pair.difference if low is None else low),
+                100 * (pair.difference if high is None else high),
+            )  # fmt: skip
+            values[row].append(told)
+    if not any(one for told in values.values() for one in told):
+        return None
+    sets = max((pair.n for row in methods for name in panel.seen
+                if (pair := panel.paired(row, "random", name))), default=0)  # fmt: skip
+    return Drawing(
+        slug(f"gap to random {panel.data} {style.count(panel.per_class)}"),
+        f"Gap to Random: {panel.title}",
+        f"Paired differences in points; lines are 95 % t-intervals over up to {sets} sets. As "
+        "HMDC's Figures 1 and 2.",
+        f"Grouped bars of the gap to Random of {', '.join(methods)} on {', '.join(columns)}.",
+        _grouped(columns, values),
+    )
+
+
+def _published_gaps(panel: Panel) -> Drawing | None:
+    """The published panel: differences of the printed means to Random's."""
+    table = published("table1")
+    block = next((one for one in table.blocks if one.per_class == panel.per_class), None)
+    if block is None:
+        return None
+    base = block.rows["random"]
+    values: dict[str, list[tuple[float, float, float] | None]] = {
+        method: [(cell.mean - own.mean,) * 3 for cell, own in zip(row, base, strict=True)]
+        for method, row in block.rows.items()
+        if method != "random"
+    }
+    return Drawing(
+        slug(f"gap to random published {panel.data} {block.per_class}"),
+        f"Gap to Random as published, {block.per_class} per class (data set disputed)",
+        f"Differences of printed means, misprints and all: {table.source}.",
+        f"Grouped bars of the published gap to Random of {', '.join(values)}.",
+        _grouped(table.columns, values),
+    )
+
+
+def _grouped(
+    columns: Sequence[str], values: dict[str, list[tuple[float, float, float] | None]]
+) -> Figure:
+    """Groups of horizontal bars, one group a column; a hole is left open."""
+    height = 0.8 / max(1, len(values))
+    with dressed():
+        figure, (axes,) = panes(1, each=max(1.9, 0.22 * len(columns) * len(values)))
+        for index, (row, told) in enumerate(values.items()):
+            look = style.look(row)
+            places = [place + index * height for place, one in enumerate(told) if one]
+            axes.barh(places, [one[0] for one in told if one], height * 0.9, color=look.colour,
+                      hatch=look.hatch, label=look.label, edgecolor=(1, 1, 1, 0.5))  # fmt: skip
+            for place, one in zip(places, [one for one in told if one], strict=True):
+                if one[1] != one[2]:
+                    axes.plot(one[1:], [place, place], color=style.INK, linewidth=1.2)
+        axes.axvline(0, color=style.INK, linewidth=1)
+        axes.set_yticks([place + 0.4 - height / 2 for place in range(len(columns))], list(columns))
+        axes.invert_yaxis()
+        axes.set_xlabel("points above Random")
+        legend_above(figure, axes)
+    return figure

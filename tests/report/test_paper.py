@@ -1,0 +1,137 @@
+"""Records in the papers' layout: averages from columns, holes, published numbers in their place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from condensery.records import Record, append
+from condensery.report import report
+from condensery.report.panels import panels
+from condensery.report.paper import gap_figures, paper_table, sections
+from condensery.report.published import AVERAGES, family, published
+
+TABLE = published("table1")
+NETWORKS = [name for name in TABLE.columns if name not in AVERAGES]
+
+
+def record(row: str, model: str, replicate: int, accuracy: float, **more: object) -> Record:
+    values = {
+        "row": row, "model": model, "seen": False, "replicate": replicate, "seed": 0,
+        "recipe": "hmdc", "split": "test", "accuracy": accuracy, "best": None, "data": "cifar10",
+        "classes": 10, "per_class": 1, "samples": 40, "stored_bytes": 30730, "epochs": 1000,
+        "updates": 1000, "seconds": 1.0, "family": family(model),
+    }  # fmt: skip
+    return Record(**{**values, **more})  # type: ignore[arg-type]
+
+
+def by_hand(block_of: int = 0, skip: tuple[str, str] | None = None) -> list[Record]:
+    """Three replicates a cell whose mean and deviation are those of the supplement's table."""
+    block = TABLE.blocks[block_of]
+    found = []
+    for method, row in block.rows.items():
+        for name in NETWORKS:
+            cell = row[TABLE.columns.index(name)]
+            model = name if name == "convnet3" else f"{name} pretrained"
+            if (method, name) == skip:
+                continue
+            for replicate, sign in enumerate((-1, 0, 1)):
+                value = (cell.mean + sign * (cell.sd or 0.0)) / 100
+                found.append(record(method, model, replicate, value, family=family(name),
+                                    per_class=block.per_class))  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize("block", [0, 1, 2])
+def test_means_of_table_one_come_out_of_its_columns(block: int) -> None:
+    shown = panels(by_hand(block))
+    grid = paper_table(shown)
+    count = TABLE.blocks[block].per_class
+    cells = {key: dict(zip([one.text for one in grid.heads], row, strict=True))
+             for key, _, row in grid.rows}  # fmt: skip
+    for method, row in TABLE.blocks[block].rows.items():
+        own = cells[f"{count} {method}"]
+        values = {name: row[TABLE.columns.index(name)].mean for name in NETWORKS}
+        for name in NETWORKS:
+            shown_as = own[name if name == "convnet3" else f"{name} pretrained"]
+            assert shown_as.text.startswith(f"{values[name]:.2f} ± ")
+            assert f"paper {values[name]:.2f}" in shown_as.detail
+        for average, kind in AVERAGES.items():
+            members = [values[name] for name in NETWORKS if kind in ("", family(name))]
+            mean = float(own[average].text.split()[0])
+            assert mean == pytest.approx(sum(members) / len(members), abs=0.00501)
+            printed = row[TABLE.columns.index(average)]
+            assert f"paper {printed.mean:.2f}" in own[average].detail
+
+
+def test_report_on_records_written_by_hand_tells_what_does_not_fit(tmp_path: Path) -> None:
+    for number in range(3):
+        append(tmp_path / "run" / "records.jsonl", by_hand(number))
+    page = report(tmp_path / "run", tmp_path / "report").read_text()
+    assert "vit_small (79.75 ± 1.92) and average (93.17 ± 0.84)" in page
+    assert "stand in each other&#39;s place" in page
+    assert "vit_tiny and vit_small are the same cell" in page and "12.41" in page
+    assert "the mean of the columns&#39; deviations" in page and "CNN average 18 of 18" in page
+    assert page.count("is printed, the rule gives") == 12
+    assert "data set disputed" in page
+    table = (tmp_path / "report" / "table.md").read_text()
+    assert "CNN average" in table and "69.34" in table  # HMDC at 10: from its four columns
+    for size in (1, 10, 50):
+        assert (tmp_path / "report" / f"gap-to-random-cifar10-{size}.png").is_file()
+        assert (tmp_path / "report" / f"gap-to-random-published-cifar10-{size}.svg").is_file()
+
+
+def test_a_cell_that_is_missing_is_a_hole_and_so_are_its_averages() -> None:
+    grid = paper_table(panels(by_hand(0, skip=("hmdc", "vit_base"))))
+    heads = [one.text for one in grid.heads]
+    row = next(cells for key, _, cells in grid.rows if key == "1 hmdc")
+    told = dict(zip(heads, row, strict=True))
+    for name in ("vit_base pretrained", "ViT average", "average"):
+        assert told[name].text == "–"
+    assert told["CNN average"].text.startswith("49.98")
+
+
+def test_a_substitute_never_stands_beside_the_papers_number() -> None:
+    rows = ("random", "hmdc", "idc")
+    mine = [record(row, "resnet18", one, 0.5) for row in rows for one in (0, 1)]
+    other = [record(row, "convnet3", one, 0.5, recipe="quick") for row in rows for one in (0, 1)]
+    for records in (mine, other):
+        grid = paper_table(panels(records))
+        assert not any("paper" in cell.detail for _, _, cells in grid.rows for cell in cells)
+
+
+def test_a_method_under_its_own_recipe_stands_beside_its_papers_number() -> None:
+    rows = ("random", "idc", "dream")
+    records = [record(row, "convnet3", one, 0.5, recipe="idc") for row in rows for one in (0, 1)]
+    grid = paper_table(panels(records))
+    told = {key: cells[0].detail for key, _, cells in grid.rows}
+    assert "paper 50.6 (authors' repository)" in told["1 idc"]
+    assert "from memory, unverified" in told["1 dream"]
+    short = [record(row, "convnet3", one, 0.5, recipe="idc (300 updates)")
+             for row in rows for one in (0, 1)]  # fmt: skip
+    grid = paper_table(panels(short))
+    assert not any("paper" in cell.detail for _, _, cells in grid.rows for cell in cells)
+
+
+def test_heads_carry_the_parameters_that_were_counted() -> None:
+    records = [record(row, "resnet_mini", 0, 0.5, parameters=174_274) for row in ("hmdc", "idc")]
+    grid = paper_table(panels(records))
+    assert [(one.text, one.detail) for one in grid.heads][0] == ("resnet_mini", "0.17M")
+
+
+def test_one_method_at_one_size_needs_no_second_table() -> None:
+    records = [record(row, "mlp", one, 0.5) for row in ("random", "hmdc") for one in (0, 1)]
+    assert sections(None, panels(records)) == []  # type: ignore[arg-type]
+    sizes = [*records, *(record("hmdc", "mlp", one, 0.6, per_class=10) for one in (0, 1))]
+    assert len(sections(None, panels(sizes))) == 1  # type: ignore[arg-type]
+
+
+def test_gap_figures_are_drawn_from_pairs_and_beside_the_published_panel() -> None:
+    (panel,) = panels(by_hand(0))
+    ours, theirs = gap_figures(panel)
+    assert "Gap to Random" in ours.title and "as published" in theirs.title
+    widths = sorted(round(bar.get_width(), 2) for bar in theirs.figure.axes[0].patches)
+    row, base = TABLE.blocks[0].rows["hmdc"], TABLE.blocks[0].rows["random"]
+    for cell, own in zip(row, base, strict=True):
+        assert any(abs(width - (cell.mean - own.mean)) < 0.006 for width in widths)
