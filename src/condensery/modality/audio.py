@@ -107,15 +107,18 @@ class Sound(Modality):
         return picture + "<br>" + " ".join(players)
 
     def hub_column(self, samples: Tensor) -> tuple[str, list[Any], Any]:
-        """Files of 16 bits; spectrograms as arrays of numbers."""
-        from datasets import Array3D, Audio
+        """Files of 16 bits, as ``datasets`` stores them; spectrograms as arrays of numbers.
+
+        ``cast_column("audio", datasets.Audio())`` decodes them; it needs ``torchcodec``.
+        """
+        from datasets import Array3D, Value
 
         if samples.ndim == 4:
             shape = tuple(samples.shape[1:])
             return "spectrogram", list(samples.detach().cpu().numpy()), Array3D(shape, "float32")
         clips = [audible(one) for one in samples.detach().cpu().float()]
         values = [{"bytes": self.wav(one), "path": f"{i}.wav"} for i, one in enumerate(clips)]
-        return "audio", values, Audio(sampling_rate=self.rate)
+        return "audio", values, {"bytes": Value("binary"), "path": Value("string")}
 
     def wav(self, clip: Tensor) -> bytes:
         """A file of 16 bits from one clip ``(channels, samples)`` in [-1, 1]."""
