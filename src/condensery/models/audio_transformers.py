@@ -22,17 +22,13 @@ from condensery.types import Reading, Tap
 RATE = 16_000  # of the sound that all of these were trained on
 HUBERT = "facebook/hubert-base-ls960"
 LEVELS = 2.0  # how far below its loudest frame Whisper hears: 8 powers of ten, each a quarter
-# Real and synthetic samples must meet the same network, and transformers drops out by functions
-# that nobody can switch off from outside: the probabilities are 0 from the start.
-STILL = (
-    "activation_dropout", "attention_dropout", "dropout", "encoder_layerdrop",
-    "feat_proj_dropout", "final_dropout", "hidden_dropout", "layerdrop", "mask_feature_prob",
-    "mask_time_prob",
-)  # fmt: skip
 
 
 class SoundTransformer(Backbone):
     """An encoder of sound with a linear head on the mean over time of its last states.
+
+    The encoder learns in evaluation mode: real and synthetic samples must meet the same network,
+    and transformers drops out by functions that nobody can switch off from outside.
 
     Taps: the outputs of its layers, sequences over time. The embedding is what the head reads.
 
@@ -43,9 +39,15 @@ class SoundTransformer(Backbone):
 
     def __init__(self, encoder: nn.Module, width: int, classes: int) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder = encoder.eval()
         self.classifier = nn.Linear(width, classes)
         self.head = head_names(self, "classifier")
+
+    def train(self, mode: bool = True) -> SoundTransformer:
+        """Training mode for all but the encoder."""
+        super().train(mode)
+        self.encoder.eval()
+        return self
 
     def hear(self, x: Tensor) -> Tensor:
         """What the encoder is handed of waveforms ``(n, channels, samples)``."""
@@ -162,13 +164,6 @@ def _folder(spec: PeerSpec, usual: str | None) -> Path:
     return Path(snapshot_download(given, allow_patterns=["*.json", "*.safetensors", "*.bin"]))
 
 
-def _still(config: Any) -> Any:
-    for name in STILL:
-        if hasattr(config, name):
-            setattr(config, name, 0.0)
-    return config
-
-
 def _sound(spec: PeerSpec, modality: Modality) -> Sound:
     sound = sound_of(spec, modality)
     if sound.rate != RATE:
@@ -183,7 +178,6 @@ def _wave_plan(
     sound = _sound(spec, modality)
     if not hasattr(config, "conv_stride"):
         raise UsageError(f"{folder} holds a {config.model_type}, which is no encoder of sound")
-    config = _still(config)
     length = sound.shape[1]
     for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
         length = (length - kernel) // stride + 1
@@ -208,7 +202,6 @@ def _whisper_plan(
     if not 2 <= frames <= 2 * config.max_source_positions:
         raise UsageError(f"{spec.name} hears up to {config.max_source_positions / 50:g} s, not "
                          f"{sound.seconds:g}: load the data with other seconds")  # fmt: skip
-    config = _still(config)
     config.max_source_positions = frames // 2
 
     def make() -> Backbone:
