@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -17,13 +18,15 @@ from condensery.types import Reading
 
 NAME = re.compile(r"spectrogram_cnn(_w(?P<width>\d+))?")
 BLOCKS = 4
+RANGE = 1.25  # of a spectrogram, below its loudest value: 50 dB
 
 
 class SpectrogramCNN(Backbone):
     """Four times [3x3 convolution, a norm for each channel, ReLU, 2x2 mean] on a spectrogram.
 
     The first block halves by its stride instead of a mean, which makes the network four times as
-    fast. Each spectrogram is brought to mean 0 and std 1 first. Taps: after each ReLU, and the last
+    fast. Each spectrogram is cut 50 dB below its loudest value (the logarithm of next to nothing
+    has slopes without bound) and brought to mean 0 and std 1. Taps: after each ReLU, and the last
     pooled map, all as sequences over time (frequencies averaged), so that they can be aligned with
     networks on waveforms. The embedding is the mean over time of the last map, frequencies kept.
 
@@ -53,6 +56,7 @@ class SpectrogramCNN(Backbone):
     def look(self, x: Tensor, mask: Tensor | None, taps: bool) -> Reading:
         """Read waveforms ``(n, channels, samples)`` or spectrograms ``(n, 1, mels, frames)``."""
         x = heard(x, self.rate)
+        x = torch.maximum(x, x.amax((1, 2, 3), keepdim=True) - RANGE)
         middle, spread = x.mean((1, 2, 3), keepdim=True), x.std((1, 2, 3), keepdim=True)
         x = (x - middle) / (spread + 1e-5)
         maps = []

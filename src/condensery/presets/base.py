@@ -24,6 +24,12 @@ class Plan:
     minutes: float | None = None
 
 
+def parts(problem: Problem, most: int = 5) -> int:
+    """Into how many equal parts a stored clip of sound is cut, at most ``most``."""
+    length = problem.modality.shape[-1]
+    return next(count for count in range(most, 0, -1) if length % count == 0)
+
+
 @dataclass(frozen=True)
 class Preset:
     """Settings under one name, for each method that it knows.

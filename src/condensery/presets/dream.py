@@ -7,7 +7,8 @@ from dataclasses import replace
 from condensery.data.problem import Problem
 from condensery.methods.dream import DREAM
 from condensery.models.backbone import PeerSpec
-from condensery.presets.base import Plan
+from condensery.presets.base import Plan, parts
+from condensery.presets.hmdc import EARS
 from condensery.presets.idc import by_data, released, shorter
 
 ITERATIONS, INNER = 1200, 100
@@ -17,8 +18,10 @@ def small(problem: Problem, per_class: int) -> Plan:
     """Any images of about 32 x 32 on 2 cores in minutes: a narrow ConvNet, few real samples.
 
     Settings were chosen on a validation split of CIFAR-10 with condensation seed 100. What it
-    reaches stands in REPRODUCIBILITY.md.
+    reaches stands in REPRODUCIBILITY.md. Sound has settings of its own (``small_sound``).
     """
+    if problem.modality.kind == "audio":
+        return small_sound(problem, per_class)
     settings = DREAM(
         peer=PeerSpec("convnet_mini", lr=1e-2, momentum=0.9, weight_decay=5e-4),
         lr=0.2,
@@ -31,10 +34,33 @@ def small(problem: Problem, per_class: int) -> Plan:
     return Plan(settings, steps=400)
 
 
+def small_sound(problem: Problem, per_class: int) -> Plan:
+    """Clips of about 5 s at 16 kHz on 2 cores in less than 20 minutes.
+
+    The CNN on waveforms of HMDC's preset alone, and otherwise what is alike: parts, start, real
+    samples, restarts and learning.
+    """
+    settings = DREAM(
+        peer=EARS[0],
+        start_from="random",
+        factor=parts(problem),
+        lr=200.0,
+        scale_lr=False,
+        sweep="once",
+        real_batch=8,
+        restart_every=20,
+        train_samples=64,
+        train_batch=32,
+        operations=("shift", "gain"),
+    )
+    return Plan(settings, steps=200)
+
+
 def smoke(problem: Problem, per_class: int) -> Plan:
     """Two steps with a tiny network, to see in seconds that everything is connected."""
+    name = {"audio": "audio_cnn_w2"}.get(problem.modality.kind, "convnet2_w8")
     settings = DREAM(
-        peer=PeerSpec("convnet2_w8", momentum=0.9),
+        peer=PeerSpec(name, momentum=0.9),
         factor=1,
         real_batch=4,
         candidates=8,
