@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +97,43 @@ def test_a_finished_cell_is_neither_condensed_nor_trained_again(
     study.run(mine, out, tell=again.append)
     assert not [line for line in again if line.startswith("condense")]
     assert before == {path: path.read_bytes() for path in out.rglob("records.jsonl")}
+
+
+def test_another_size_or_an_edited_plan_is_not_taken_for_done(plan: Path, tmp_path: Path) -> None:
+    mine, out = replace(study.read(plan, "mini"), models=()), tmp_path / "out"
+    study.run(mine, out, only="none-ipc1/0", tell=lambda line: None)
+    other = replace(mine, arms=tuple(replace(arm, steps=3) for arm in mine.arms))
+    with pytest.raises(UsageError, match=r"none-ipc1/0 was made by another plan.*\(steps differs"):
+        study.run(other, out, tell=lambda line: None)
+    assert not (out / "digits/both-ipc1/0").exists()
+
+
+def test_two_jobs_make_each_set_once(plan: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "condensery", "study", str(plan), "--size", "mini",
+               "--out", str(out)]  # fmt: skip
+    jobs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [one.communicate(timeout=240)[0] for one in jobs]
+    assert [one.returncode for one in jobs] == [0, 0], told
+    for cell in study.cells(study.read(plan, "mini")):
+        events = (out / cell.name / "events.jsonl").read_text().splitlines()
+        steps = [json.loads(line)["step"] for line in events]
+        assert len(steps) == len(set(steps)) > 0
+        rows = [one.key() for one in read(out / cell.name / "records.jsonl")]
+        assert len(rows) == len(set(rows))
+
+
+def test_an_unknown_part_is_told_before_anything_is_made(plan: Path, tmp_path: Path) -> None:
+    mine = replace(study.read(plan, "mini"), draw=("figure6",))
+    with pytest.raises(UsageError, match="figure5"):
+        study.run(mine, tmp_path / "out", tell=lambda line: None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_that_would_share_a_folder_are_refused(plan: Path) -> None:
+    plan.write_text(PLAN.replace('data = ["digits"]', 'data = ["a/train", "b/train"]'))
+    with pytest.raises(UsageError, match="end in one name"):
+        study.read(plan, "mini")
 
 
 def test_only_runs_the_cells_that_are_named(plan: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ prints one).
 Stopped at any time, the same command goes on: runs resume from their last checkpoint, and a
 finished training is never done twice. Each cell is an ordinary run directory below --out.""",
     (
-        Option("--out", "the study's directory", "DIR", standard="runs/NAME"),
+        Option("--out", "the study's directory", "DIR", standard="runs/NAME-SIZE"),
         Option("--size", "paper: as published, for a GPU; mini: what two cores finish; smoke: "
                "seconds", "paper|mini|smoke", Literal["paper", "mini", "smoke"], "paper"),
         Option("--dry-run", "only say which cells there are, and how long they take by a few "
@@ -58,8 +58,10 @@ def run(arguments: Sequence[str]) -> None:
     if len(given.words) != 1:
         raise UsageError(f"study wants one name or file: {', '.join(study.names())}")
     use_threads(given.values.get("threads"))
-    plan = study.read(given.words[0], given.values.get("size", "paper"))
-    out = Path(given.values.get("out") or f"runs/{Path(given.words[0]).stem}").expanduser()
+    size = given.values.get("size", "paper")
+    plan = study.read(given.words[0], size)
+    usual = f"runs/{Path(given.words[0]).stem}-{size}"
+    out = Path(given.values.get("out") or usual).expanduser()
     data_dir = given.values.get("data_dir")
     where = None if data_dir is None else Path(data_dir).expanduser()
     workers = given.values.get("workers", 1)

@@ -20,19 +20,32 @@ def sections(study: Study, out: Path) -> list[Section]:
     Raises:
         UsageError: an unknown part.
     """
-    for name in study.draw:
-        if name not in PARTS:
-            raise unknown("part to draw", name, PARTS)
+    check_parts(study)
     places = [(cell, out / cell.name) for cell in cells(study)]
     runs = [read_run(place, cell.name) for cell, place in places
             if (place / "study.json").is_file()]  # fmt: skip
     return [one for name in study.draw for one in PARTS[name](study, runs)]
 
 
+def check_parts(study: Study) -> None:
+    """Say before any time is spent that a part is unknown.
+
+    Raises:
+        UsageError: it is.
+    """
+    for name in study.draw:
+        if name not in PARTS:
+            raise unknown("part to draw", name, PARTS)
+
+
 def figure5(study: Study, runs: list[RunFiles]) -> list[Section]:
-    """HMDC's Figure 5, from the first seed that has both arms."""
-    pairs = {run.arm: run for run in reversed(runs)}
-    if not {"with", "without"} <= set(pairs):
+    """HMDC's Figure 5, from the first data set, size and seed that has both arms."""
+    sides: dict[tuple[str, str, str], dict[str, RunFiles]] = {}
+    for run in runs:
+        data, arm, seed = run.name.rsplit("/", 2)
+        sides.setdefault((data, arm.rpartition("-ipc")[2], seed), {})[run.arm] = run
+    pairs = next((both for both in sides.values() if {"with", "without"} <= set(both)), None)
+    if pairs is None:
         return []
     every = pairs["with"].settings.get("fields", {}).get("restart_every", 100)
     return largest_gradients(pairs, int(every))

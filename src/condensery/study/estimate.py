@@ -11,9 +11,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from condensery import api
+from condensery import api, records
 from condensery.errors import CondenseryError
-from condensery.evaluate import recipe_from, shorten
+from condensery.evaluate import name_of, recipe_from, shorten
 from condensery.evaluate.train import family_of
 from condensery.models import PeerSpec
 from condensery.study.plan import Cell, Study
@@ -63,10 +63,10 @@ def estimates(
     for cell in chosen:
         kinds.setdefault((cell.data, cell.arm.name, cell.per_class), []).append(cell)
     found = [_condensing(study, own, out, data_dir, patience) for own in kinds.values()]
-    for data in dict.fromkeys(data for data, _, _ in kinds):
-        some = next(own[0] for (name, _, _), own in kinds.items() if name == data)
-        count = sum(len(own) for (name, _, _), own in kinds.items() if name == data)
-        found += [_judging(study, some, model, count, data_dir, patience) for model in study.models]
+    for data, per_class in dict.fromkeys((data, count) for data, _, count in kinds):
+        own = [cell for (name, _, count), some in kinds.items() for cell in some
+               if (name, count) == (data, per_class)]  # fmt: skip
+        found += [_judging(study, own, model, out, data_dir, patience) for model in study.models]
     return found
 
 
@@ -84,12 +84,28 @@ def _condensing(
 
 
 def _judging(
-    study: Study, cell: Cell, model: PeerSpec, runs: int, data_dir: Path | None, patience: float
+    study: Study,
+    own: list[Cell],
+    model: PeerSpec,
+    out: Path,
+    data_dir: Path | None,
+    patience: float,
 ) -> Estimate:
-    sets = runs * 2 + len(study.rows) * study.draws  # each with its start, and the baselines
-    count = sets * len(study.evaluation_seeds)
-    told = _apart(_measure_training, (study, cell, model, data_dir), patience)
-    return _estimate(f"evaluate {cell.data} {model.name}", count, 0, told, patience)
+    # Each run with its start; the baselines stand beside the first arm.
+    sets = 2 * len(own) + sum(_baselines(study) for cell in own if cell.first)
+    done = sum(one.model == name_of(model) for cell in own
+               for one in records.read(out / cell.name / "records.jsonl"))  # fmt: skip
+    count = max(0, sets * len(study.evaluation_seeds) - done)
+    what = f"evaluate {own[0].data} {name_of(model)}, {own[0].per_class} per class"
+    if not count:
+        return Estimate(what, 0, done, 0.0)
+    told = _apart(_measure_training, (study, own[0], model, data_dir), patience)
+    return _estimate(what, count, done, told, patience)
+
+
+def _baselines(study: Study) -> int:
+    """Sets beside the first arm, were no set packed: packed ones come on top."""
+    return sum(study.draws if row == "random" else 1 for row in study.rows)
 
 
 def _estimate(what: str, count: int, done: int, told: Any, patience: float) -> Estimate:
@@ -142,7 +158,9 @@ def _measure_steps(
     begun(steps)
     begin = time.perf_counter()
     ends: list[float] = []
-    api.condense(problem, plan.method, per_class=cell.per_class, steps=min(MEASURED, steps) or None,
+    # As many as a method's interval, so that what it does now and then has its weight.
+    few = min(getattr(plan.method, "interval", 0) + MEASURED, steps)
+    api.condense(problem, plan.method, per_class=cell.per_class, steps=few or None,
                  quiet=True, on_step=lambda *_: ends.append(time.perf_counter()))  # fmt: skip
     if len(ends) < 2:
         return 0.0, steps, time.perf_counter() - begin

@@ -236,6 +236,10 @@ def _checked(study: Study, where: str) -> Study:
     twice = next((one.name for one in named if sum(x.name == one.name for x in named) > 1), None)
     if twice is not None:
         raise UsageError(f"{where}: two arms are called {twice!r}; give each a name of its own")
+    folders = [Path(data).name for data in study.data]
+    if len(set(folders)) < len(folders):
+        raise UsageError(f"{where}: two data sets end in one name ({', '.join(study.data)}), and "
+                         f"runs lie in a folder of that name: rename one")  # fmt: skip
     for arm in named:
         if arm.method not in METHODS:
             raise unknown("method", arm.method, METHODS)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ from condensery import api
 from condensery.artefact.files import write_json
 from condensery.data import Problem, load_problem
 from condensery.errors import UsageError
-from condensery.evaluate.share import executor
+from condensery.evaluate.share import Claims, each, executor
 from condensery.presets import Plan
 from condensery.report import report
-from condensery.study.drawing import sections
+from condensery.study.drawing import check_parts, sections
 from condensery.study.plan import Cell, Study, cells
 
 MARK = "study.json"
@@ -53,6 +53,7 @@ def run(
         RunError: it went wrong on the way; finished cells are kept.
     """
     chosen = chosen_cells(study, only)
+    check_parts(study)
     for data in {cell.data for cell in chosen}:
         _problem(data, study.label, study.side, data_dir)  # what is not there is said at once
     _condense_all(study, out, chosen, workers, data_dir, tell)
@@ -87,41 +88,66 @@ def _condense_all(
     data_dir: Path | None,
     tell: Tell,
 ) -> None:
-    missing = [cell for cell in chosen if not (out / cell.name / MARK).is_file()]
-    running: dict[Future[float], Cell] = {}
-    done = 0
+    missing = [cell for cell in chosen if not finished(study, cell, out / cell.name, data_dir)]
     # One after another on all cores, or beside one another on one thread each.
-    with executor(min(workers, max(1, len(missing))), torch.set_num_threads, (1,)) as work:
-        ready = list(reversed(missing))
+    few = min(workers, max(1, len(missing)))
+    claims = Claims(out / ".claims")
+    with claims, executor(few, torch.set_num_threads, (1,)) as work:
+        places = each(
+            work, partial(condense_cell, study, out=out, data_dir=data_dir), missing,
+            lambda cell: cell.name, claims,
+            lambda cell: 0.0 if finished(study, cell, out / cell.name, data_dir) else None, few,
+        )  # fmt: skip
         try:
-            while ready or running:
-                while ready and len(running) < workers:
-                    cell = ready.pop()
-                    where = (study.label, study.side, data_dir)
-                    running[work.submit(condense_cell, cell, out / cell.name, *where)] = cell
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    cell = running.pop(future)
-                    done += 1
-                    tell(f"condense {done}/{len(missing)}: {cell.name}, {future.result():.0f} s")
+            for done, (place, seconds, ours) in enumerate(places, start=1):
+                took = f"{seconds:.0f} s" if ours else "by another job"
+                tell(f"condense {done}/{len(missing)}: {missing[place].name}, {took}")
         finally:
             work.shutdown(cancel_futures=True)
 
 
-def condense_cell(
-    cell: Cell, place: Path, label: str | None, side: int | None, data_dir: Path | None
-) -> float:
+def condense_cell(study: Study, cell: Cell, out: Path, data_dir: Path | None) -> float:
     """Make one set, or what is left of making it. Seconds of condensing, in all sessions."""
-    arm, problem = cell.arm, _problem(cell.data, label, side, data_dir)
-    plan = arm_plan(cell, problem)
+    arm, place = cell.arm, out / cell.name
+    plan = arm_plan(cell, _problem(cell.data, study.label, study.side, data_dir))
     made = api.condense(
         cell.data, arm.method, per_class=cell.per_class, steps=plan.steps or None,
         minutes=plan.minutes, seed=cell.seed, preset=arm.preset, settings=arm.settings,
-        out=place, data_dir=data_dir, label=label, size=side, quiet=True,
+        out=place, data_dir=data_dir, label=study.label, size=study.side, quiet=True,
     )  # fmt: skip
-    told = {"arm": arm.name, "method": arm.method, "note": arm.note}
-    write_json(place / MARK, told)
+    write_json(place / MARK, told(study, cell, data_dir))
     return float(made.about["seconds"])
+
+
+def told(study: Study, cell: Cell, data_dir: Path | None) -> dict[str, Any]:
+    """What a finished run is: another plan, or another size of it, must not take it for its own."""
+    plan = arm_plan(cell, _problem(cell.data, study.label, study.side, data_dir))
+    fields = dataclasses.asdict(plan.method)  # type: ignore[call-overload]
+    asked = {
+        "method": cell.arm.method, "fields": fields,
+        "steps": plan.steps, "data": cell.data, "label": study.label, "side": study.side,
+        "per_class": cell.per_class, "seed": cell.seed,
+    }  # fmt: skip
+    # As it is read back: tuples are lists.
+    return json.loads(json.dumps({"arm": cell.arm.name, "note": cell.arm.note, "asked": asked}))
+
+
+def finished(study: Study, cell: Cell, place: Path, data_dir: Path | None) -> bool:
+    """Whether a cell's set is there.
+
+    Raises:
+        UsageError: a set is there that was made by another plan, or by another size of this one.
+    """
+    if not (place / MARK).is_file():
+        return False
+    there, here = mark(place).get("asked", {}), told(study, cell, data_dir)["asked"]
+    for name, value in here.items():
+        if there.get(name) != value:
+            raise UsageError(
+                f"{place} was made by another plan, or another size of this one ({name} differs): "
+                f"choose another --out, or remove it"
+            )
+    return True
 
 
 def arm_plan(cell: Cell, problem: Problem) -> Plan:

@@ -1,0 +1,207 @@
+"""How much faster the grid is than the same trainings one after another in a plain PyTorch loop.
+
+    CONDENSERY_DATA=/folder/that/holds/cifar10 python benchmarks/grid_speed.py [PAIRS]
+
+Four small networks x 3 seeds on ten real images of CIFAR-10 (one per class), recipe ``quick`` cut
+to 100 epochs; both sides test once, at the last epoch, on the 10,000 test images. The plain loop is
+what one writes without a library: networks of the same architectures, torch's own number of
+threads, batches of 256 that are normalised as they come. Both sides alter samples by the same
+augmentation. The two sides run in turn; ratios are medians over the pairs.
+
+Then each measure alone: batches of 1,000 against 64, channels last, 16 bits, and several seeds of a
+network in one call (``torch.func.stack_module_state``, ``vmap``).
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from condensery import load_problem, models
+from condensery.core.starts import random_start
+from condensery.core.synthetic import SyntheticSet
+from condensery.data import Problem
+from condensery.evaluate import RECIPES, grid, shorten
+from condensery.evaluate.precision import gain
+from condensery.evaluate.train import TestSamples, accuracy, tested
+from condensery.modality import Pixels
+from condensery.models import PeerSpec
+from condensery.records import circumstances
+from condensery.streams import Streams
+
+NETWORKS = ("convnet_mini", "vit_mini", "resnet_mini", "mlp")
+SEEDS = (0, 1, 2)
+EPOCHS = 100
+CORES = os.cpu_count() or 1
+
+
+def plain(problem: Problem, synthetic: SyntheticSet) -> list[float]:
+    """The same cells, one after another, as a script would train and test them."""
+    found = []
+    for seed in SEEDS:
+        for name in NETWORKS:
+            torch.manual_seed(seed)
+            found.append(plain_cell(problem, synthetic, name))
+    return found
+
+
+def plain_cell(problem: Problem, synthetic: SyntheticSet, name: str) -> float:
+    """Train one network, test it once."""
+    recipe = shorten(RECIPES["quick"], epochs=EPOCHS).for_network(name, models.family(name))
+    augmentation = recipe.augmentation(problem.modality)
+    generator = torch.Generator().manual_seed(torch.initial_seed())
+    network = models.build(PeerSpec(name), problem.modality, problem.classes, generator)
+    kind = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[recipe.optimiser]
+    extra = {"momentum": recipe.momentum} if recipe.optimiser == "sgd" else {}
+    optimiser = kind(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, **extra)
+    steps = EPOCHS * recipe.per_epoch(len(synthetic))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    batch = synthetic.quantised().decode()
+    network.train()
+    for _ in range(EPOCHS):
+        for positions in torch.randperm(len(batch.y)).split(recipe.batch):
+            x = augmentation.apply(augmentation.draw(generator, len(positions)), batch.x[positions])
+            loss = F.cross_entropy(network(x), batch.y[positions])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    network.eval()
+    right = 0
+    with torch.no_grad():
+        for start in range(0, len(problem.test), 256):
+            here = slice(start, start + 256)
+            x = problem.modality.normalise(torch.from_numpy(problem.test.samples[here].copy()))
+            y = torch.from_numpy(problem.test.labels[here].copy())
+            right += int((network(x).argmax(1) == y).sum())
+    return right / len(problem.test)
+
+
+def ours(problem: Problem, synthetic: SyntheticSet, precision: Any) -> list[float]:
+    """The same cells by the grid."""
+    rows = {"random": [(0, synthetic)]}
+    records = grid.evaluate(
+        rows, problem, NETWORKS, recipe="quick", epochs=EPOCHS, seeds=SEEDS, workers=CORES,
+        precision=precision,
+    )  # fmt: skip
+    return [one.accuracy for one in records]
+
+
+def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds, and what came of it."""
+    begin = time.perf_counter()
+    found = call()
+    return time.perf_counter() - begin, found
+
+
+def pairs(problem: Problem, synthetic: SyntheticSet, count: int) -> None:
+    """Both sides in turn."""
+    ways: dict[str, Callable[[], list[float]]] = {
+        "plain": lambda: plain(problem, synthetic),
+        "grid, 32 bits": lambda: ours(problem, synthetic, "float32"),
+        "grid, auto": lambda: ours(problem, synthetic, "auto"),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    accuracies: dict[str, list[float]] = {}
+    for _ in range(count):
+        for name, way in ways.items():
+            took, accuracies[name] = timed(way)
+            seconds[name].append(took)
+            print(f"{name}: {took:.1f} s, mean {100 * statistics.fmean(accuracies[name]):.2f}",
+                  flush=True)  # fmt: skip
+    for name in list(ways)[1:]:
+        ratios = [a / b for a, b in zip(seconds["plain"], seconds[name], strict=True)]
+        told = f"{statistics.median(ratios):.2f} times as fast as plain (median of {count}, "
+        told += f"{min(ratios):.2f} to {max(ratios):.2f})"
+        print(f"{name}: {told}; accuracy {apart(accuracies['plain'], accuracies[name])}")
+    told = apart(accuracies["grid, 32 bits"], accuracies["grid, auto"])
+    print(f"auto against 32 bits on the same trained networks: {told}")
+
+
+def apart(one: list[float], other: list[float]) -> str:
+    """Mean, deviation and largest of the differences of cells, in points."""
+    found = [100 * (b - a) for a, b in zip(one, other, strict=True)]
+    largest = max(map(abs, found))
+    return (f"{statistics.fmean(found):+.3f} points, sd {statistics.stdev(found):.3f}, largest "
+            f"{largest:.2f} over {len(found)} cells")  # fmt: skip
+
+
+def measures(problem: Problem, synthetic: SyntheticSet) -> None:
+    """What each measure of testing brings, on one thread, median of three."""
+    torch.set_num_threads(1)
+    sizes = {size: TestSamples(problem, size=size) for size in (64, 256, 1000)}
+    print("testing 10,000 images, seconds on one thread: batches of 1,000 | 256 | 64 with channels "
+          "as they lie | 64, channels last | and 16 bits")  # fmt: skip
+    for name in NETWORKS:
+        network = models.build(PeerSpec(name), problem.modality, 10, Streams(0)("weights")).eval()
+        calls: list[Callable[[], Any]] = [
+            *(partial(lying, network, sizes[size]) for size in (1000, 256, 64)),
+            partial(accuracy, network, sizes[64]),
+            partial(tested, network, sizes[64], torch.bfloat16),
+        ]
+        print(f"  {name}: " + " | ".join(f"{median_of(call, 3):.2f}" for call in calls), flush=True)
+
+
+def median_of(call: Callable[[], Any], times: int) -> float:
+    """Seconds of a call."""
+    return statistics.median(timed(call)[0] for _ in range(times))
+
+
+def lying(network: torch.nn.Module, samples: TestSamples) -> int:
+    """Test without any change of layout."""
+    with torch.inference_mode():
+        return sum(int((network(one.x).argmax(1) == one.y).sum()) for one in samples)
+
+
+def stacked(problem: Problem, synthetic: SyntheticSet) -> None:
+    """Three seeds of a network in one call against one after another: forward and backward."""
+    x, y = synthetic.quantised().decode()[:2]
+    print("a training step of three seeds, one after another against stacked, seconds:")
+    for name in NETWORKS:
+        networks = [models.build(PeerSpec(name), problem.modality, 10, Streams(seed)("weights"))
+                    for seed in SEEDS]  # fmt: skip
+        parameters, buffers = torch.func.stack_module_state(networks)
+        step = torch.func.vmap(torch.func.grad(partial(loss, copy.deepcopy(networks[0]), x, y)))
+        try:
+            together = median_of(partial(step, parameters, buffers), 9)
+        except RuntimeError as error:
+            print(f"  {name}: cannot be stacked ({str(error).splitlines()[0][:80]})")
+            continue
+        one_by_one = median_of(partial(alone, networks, x, y), 9)
+        ratio = one_by_one / together
+        print(f"  {name}: {one_by_one:.4f} | {together:.4f}, {ratio:.2f} times as fast")
+
+
+def loss(base: Any, x: torch.Tensor, y: torch.Tensor, own: Any, held: Any) -> torch.Tensor:
+    """Of a network with these parameters and buffers."""
+    return F.cross_entropy(torch.func.functional_call(base, (own, held), (x,)), y)
+
+
+def alone(networks: list[Any], x: torch.Tensor, y: torch.Tensor) -> None:
+    """The gradients of each network, one after another."""
+    for network in networks:
+        network.zero_grad()
+        F.cross_entropy(network(x), y).backward()
+
+
+def main(count: int) -> None:
+    """All measurements, with what they were made on."""
+    problem = load_problem("cifar10")
+    synthetic = random_start(problem, 1, Pixels(), Streams(0))
+    print(circumstances(), f"bfloat16 products: {gain():.2f} times as fast as float32", flush=True)
+    pairs(problem, synthetic, count)
+    measures(problem, synthetic)
+    stacked(problem, synthetic)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
