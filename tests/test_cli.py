@@ -476,8 +476,8 @@ def test_a_class_with_too_few_samples_is_named(cli: Cli, tmp_path: Path) -> None
 
 
 def test_the_command_of_the_report_makes_the_same_set_again(cli: Cli, tmp_path: Path) -> None:
-    from condensery.report.gather import read_run
     from condensery.report.commands import condense_command
+    from condensery.report.gather import read_run
 
     folder = pictures(tmp_path / "pets", {"cats": 8, "dogs": 8})
     peers = '[{"name": "mlp", "lr": 0.02, "optimiser": "adamw"}, {"name": "convnet2_w8"}]'
@@ -511,8 +511,8 @@ def test_cells_that_stand_there_are_not_run_again(cli: Cli, made: Path) -> None:
 
 
 def test_the_evaluation_command_of_the_report_measures_the_same_cells(cli: Cli, made: Path) -> None:
-    from condensery.report.gather import gather
     from condensery.report.commands import evaluate_command
+    from condensery.report.gather import gather
     from condensery.report.panels import panels
 
     found = gather(made)

@@ -22,6 +22,7 @@ from condensery.evaluate import (
     RunRows,
     grid,
     labels_from,
+    measures,
     recipe_from,
     rows_beside,
     rows_of,
@@ -136,8 +137,9 @@ def evaluate(
         models: names of networks, or ``PeerSpec`` for weights or an input size.
         recipe: a name of ``RECIPES`` or a ``Recipe``. epochs, updates: shorten it.
         seeds: evaluation seeds. split: ``test``, or ``val`` for what is chosen by results.
-        rows: baselines to stand beside the set: ``random``, ``kmeans``, ``mean``; ``()`` for none.
-            The step-0 set of a run is always there.
+        rows: baselines to stand beside the set: ``random``, ``kmeans``, ``mean``, ``herding``, and
+            ``full``, the whole training data (three passes over them, 2,000 updates or as many as
+            on the set, whichever are most); ``()`` for none. The step-0 set of a run is always there.
         draws: of the random rows.
         modules: factories of your own networks, by name.
         device: as in ``condense``. data_dir: where local copies of data lie.
@@ -184,6 +186,27 @@ def evaluate(
             labels=taught,
         )
     return found
+
+
+def measure(
+    directory: str | Path, name: str, data: Any = None, data_dir: str | Path | None = None
+) -> Path | None:
+    """Measure of a run what is no accuracy, for the report; see ``condensery.evaluate.measures``.
+
+    Args:
+        directory: of the run. name: ``neighbours``, ``embeddings`` or ``cost``.
+        data, data_dir: as in ``evaluate``.
+
+    Returns:
+        The file; None where it was there already.
+
+    Raises:
+        UsageError: an unknown name, or data that are not those of the run.
+    """
+    if name not in measures.MEASURES:
+        raise unknown("measure", name, measures.MEASURES)
+    (problem,) = _problems([directory], data, data_dir)
+    return measures.measure(Path(directory), problem, name)
 
 
 def _way(rate: str) -> tuple[Callable[..., list[Record]], int]:

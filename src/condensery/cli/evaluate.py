@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,13 +41,28 @@ def run(arguments: Sequence[str]) -> None:
     values.pop("debug", None)
     if values.get("rows") == ("none",):
         values["rows"] = ()
-    by_class = values.pop("by_class", False)
+    by_class, wanted = values.pop("by_class", False), values.pop("measure", ())
     values |= _labels(values)
     with Told() as told:
         records = evaluate(directories, **values, on_record=told)
     _print(directories, records, by_class)
+    _measure(directories, wanted, values)
     common = Path("runs/report") if len(directories) > 1 else directories[0] / "report"
     next_command("condensery", "report", *directories, "--out", common)
+
+
+def _measure(
+    directories: Sequence[Path], wanted: Sequence[str], values: Mapping[str, Any]
+) -> None:
+    """What was asked for besides accuracies; each is said, also where it was there already."""
+    if not wanted:
+        return
+    from condensery.api import measure
+
+    for directory in directories:
+        for name in wanted:
+            path = measure(directory, name, values.get("data"), values.get("data_dir"))
+            print(f"{name}: {path or 'was measured before'}")
 
 
 def options() -> tuple[Option, ...]:
@@ -66,7 +81,8 @@ def options() -> tuple[Option, ...]:
         Option("--recipe", "how to train (condensery list recipes)", "NAME", standard="hmdc"),
         Option("--epochs", "shorten the recipe", "N", int),
         Option("--updates", "shorten it in optimiser steps instead", "N", int),
-        Option("--rows", "sets of real samples beside it: random, kmeans, mean, herding, or none",
+        Option("--rows", "sets of real samples beside it: random, kmeans, mean, herding, full (the "
+               "whole training data), or none",
                "A,B,...", tuple[str, ...], "random,kmeans,mean"),
         Option("--draws", "of the random rows", "N", int, "1"),
         DEVICE,
@@ -85,6 +101,9 @@ def options() -> tuple[Option, ...]:
         Option("--teacher-updates", "batches of 128 that such a teacher learns from", "N", int,
                "1000"),
         Option("--teacher-seed", "of such a teacher", "N", int, "0"),
+        Option("--measure", "further things for the report: neighbours (the nearest real sample of "
+               "each), embeddings (real and synthetic in a plane), cost (when it pays off)",
+               "A,B,...", tuple[str, ...]),
         Option("--by-class", "print accuracy per class and which classes are taken for which, too",
                kind=None),
         DEBUG,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from condensery.evaluate.baselines import BASELINES, USUAL, baselines
+from condensery.evaluate.embeddings import embeddings
 from condensery.evaluate.grid import evaluate, name_of
+from condensery.evaluate.neighbours import neighbours
 from condensery.evaluate.recipes import RECIPES, Override, Recipe, Schedule, recipe_from, shorten
 from condensery.evaluate.runs import RunRows, rows_beside, rows_of
 from condensery.evaluate.search import evaluate_searched
@@ -22,10 +24,12 @@ __all__ = [
     "TestSamples",
     "accuracy",
     "baselines",
+    "embeddings",
     "evaluate",
     "evaluate_searched",
     "labels_from",
     "name_of",
+    "neighbours",
     "recipe_from",
     "rows_beside",
     "rows_of",

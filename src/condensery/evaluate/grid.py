@@ -119,6 +119,8 @@ def evaluate(
                 check_every or chosen.check_every,
                 _per_class(rows) if per_class is None else per_class,
                 taught, choices or {}, tolerant, precision_from(precision))  # fmt: skip
+    last = list(rows.values())[-1][0][1]  # the condensed set
+    grid.condensed = len(last) * last.codec.multiplies
     cells = list(_cells(rows, specs, seeds))
     board = _Board(grid, out)
     found = {place: old for place, cell in enumerate(cells) if (old := board.there(cell))}
@@ -178,6 +180,7 @@ class Grid:
     tolerant: bool = False
     precision: torch.dtype = torch.float32
     teacher: Backbone | None = None
+    condensed: int = 1
 
     def __post_init__(self) -> None:
         self._samples: dict[Modality, TestSamples] = {}
@@ -185,7 +188,10 @@ class Grid:
     def recipe_of(self, cell: Cell) -> Recipe:
         """What a cell is trained by, overrides not yet worked in."""
         key = (cell.subject.row, cell.subject.replicate, name_of(cell.spec))
-        return self.choices.get(key, self.recipe)
+        recipe = self.choices.get(key, self.recipe)
+        if cell.subject.row == "full" and recipe.solver == "descent":
+            return recipe.on_whole_data(len(cell.subject.synthetic), self.condensed)
+        return recipe
 
     def lesson(self, cell: Cell) -> Lesson:
         """What a cell learns from."""

@@ -17,6 +17,9 @@ LATER = ("mode", "train_part", "check_every", "reported", "brightness_only", "co
          "cutout_beside_mix", "solver", "ridge", "searched")  # fmt: skip
 
 
+WHOLE_EPOCHS, WHOLE_UPDATES = 3, 2000  # on the whole training data, at least
+
+
 @dataclass(frozen=True)
 class Schedule:
     """How the learning rate changes.
@@ -165,6 +168,19 @@ class Recipe:
         """The recipe with this rate for every network, whatever its overrides say."""
         overrides = tuple(replace(one, lr=None) for one in self.overrides)
         return replace(self, lr=rate, overrides=overrides)
+
+    def on_whole_data(self, samples: int, condensed: int) -> Recipe:
+        """The recipe for the whole training data, which a thousand epochs would take days on.
+
+        As many updates as on the condensed set, or ``WHOLE_EPOCHS`` passes, or ``WHOLE_UPDATES``,
+        whichever are most: a ceiling wants to be near to where training ends.
+
+        Args:
+            samples: of the whole data. condensed: decoded ones of the set beside it.
+        """
+        passes = WHOLE_EPOCHS * self.per_epoch(samples)
+        most = max(passes, WHOLE_UPDATES, self.length(condensed)[1])
+        return replace(self, updates=most)
 
     def length(self, samples: int) -> tuple[int, int]:
         """Epochs (the last may be cut short) and updates on a set of so many decoded samples.

@@ -6,14 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from condensery.errors import UsageError
-from condensery.report import comparison, curves, details, figures, matrices, page, paper, tables
+from condensery.report import (
+    comparison,
+    curves,
+    details,
+    figures,
+    matrices,
+    page,
+    paper,
+    players,
+    scored,
+    tables,
+)
 from condensery.report.gather import Gathered, Sources, by_kind, gather
 from condensery.report.panels import Panel, panels
 from condensery.report.sections import Maker, Section
 from condensery.report.terminal import terminal_table
 
 # Who adds a part to the page; each gives its sections, or none, from what was gathered.
-MAKERS: tuple[Maker, ...] = (paper.sections,)
+MAKERS: tuple[Maker, ...] = (paper.sections, scored.sections, players.sections)
 
 
 def report(sources: Sources, out: str | Path, sections: Sequence[Section] = ()) -> Path:

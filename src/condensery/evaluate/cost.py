@@ -1,0 +1,169 @@
+"""After how many trainings condensing has paid off: at equal accuracy, against k-means samples.
+
+A training is timed until it first reaches the accuracy of the condensed set, less half a point, on
+real training samples that no side has seen. The other side is the k-means set, of the sizes of a
+ladder, on which a training gets there soonest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from condensery.artefact.files import write_json
+from condensery.core.starts import kmeans_start
+from condensery.core.synthetic import SyntheticSet
+from condensery.data.problem import Problem, Split
+from condensery.evaluate.baselines import plain_codec
+from condensery.evaluate.recipes import RECIPES, Recipe
+from condensery.evaluate.train import TestSamples, tested, train_network
+from condensery.models.backbone import Backbone, PeerSpec
+from condensery.records import circumstances
+from condensery.scores import break_even
+from condensery.streams import Streams
+
+LADDER = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+KEPT_OUT, CHECKS, LESS = 1000, 50, 0.005
+NETWORK = PeerSpec("convnet_mini")
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that was timed until it reached an accuracy.
+
+    Attributes:
+        row: what it was on. samples: decoded ones. stored_bytes: of the set.
+        made: seconds to make the set. trained: seconds until the accuracy was reached, without the
+            checks; None: never. passes: samples seen until then. best: its best check, in [0, 1].
+    """
+
+    row: str
+    samples: int
+    stored_bytes: int
+    made: float
+    trained: float | None
+    passes: int | None
+    best: float
+
+
+def costs(
+    synthetic: SyntheticSet,
+    problem: Problem,
+    spec: PeerSpec = NETWORK,
+    recipe: Recipe = RECIPES["quick"],
+    seed: int = 0,
+    longest: float = 120.0,
+) -> dict[str, Any]:
+    """Seconds, bytes and the break-even of a set, on one network.
+
+    Args:
+        synthetic: the set; its card tells what condensing took. spec: the network that is trained.
+        seed: of the samples that are kept out, of k-means and of trainings.
+        longest: the ladder is climbed until all of its trainings took so many seconds.
+
+    Returns:
+        Plain values: ``target`` accuracy, ``set`` and ``rungs`` (see ``Training``), ``against``
+        (the rung that counts; None where none reaches the target), ``break_even`` in words, and
+        ``whole``: whether the ladder was climbed to its end.
+    """
+    rest, checks = kept_out(problem, seed)
+    streams = Streams(seed).child("cost")
+    first = _curve(synthetic, spec, recipe, streams, checks)
+    target = first[-1][2] - LESS
+    made = float(synthetic.about.get("seconds", 0.0))
+    own = _training("set", synthetic, made, first, target)
+    rungs, spent = [], 0.0
+    smallest = min(len(rest.of(label)) for label in rest.labels)
+    codec = plain_codec(synthetic)
+    for count in (*(one for one in LADDER if one < smallest), smallest):
+        begin = time.perf_counter()
+        some = kmeans_start(rest, count, codec, streams.child("kmeans"))
+        took = time.perf_counter() - begin
+        curve = _curve(some, spec, recipe, streams, checks)
+        rungs.append(_training(f"k-means, {count} per class", some, took, curve, target))
+        spent += curve[-1][0] + took
+        if spent > longest:
+            break
+    reached = [one for one in rungs if one.trained is not None]
+    best = min(reached, key=lambda one: one.trained or math.inf, default=None)
+    told = "not reached by k-means"
+    if best is not None and own.trained is not None and best.trained is not None:
+        told = break_even(made, own.trained, best.made, best.trained).text
+    return {
+        "network": spec.name, "recipe": recipe.name, "target": target, "seed": seed,
+        "set": dataclasses.asdict(own), "rungs": [dataclasses.asdict(one) for one in rungs],
+        "against": best.row if best else None, "break_even": told, "whole": count == smallest,
+        "circumstances": circumstances(),
+    }  # fmt: skip
+
+
+def kept_out(problem: Problem, seed: int) -> tuple[Problem, TestSamples]:
+    """The problem without some training samples, and these, to read accuracies on.
+
+    A thousand of them, a fifth of the split at most, drawn alike from all classes.
+    """
+    count = min(KEPT_OUT, len(problem.train) // 5)
+    each = max(1, count // problem.classes)
+    out = np.concatenate([
+        problem.of(label)[torch.randperm(
+            len(problem.of(label)), generator=Streams(seed)("kept out", label))[:each].numpy()]
+        for label in problem.labels
+    ])  # fmt: skip
+    rest = np.setdiff1d(np.arange(len(problem.train)), out)
+
+    def part(where: np.ndarray) -> Split:
+        return Split(np.asarray(problem.train.samples)[where], problem.train.labels[where])
+
+    held = dataclasses.replace(problem, train=part(rest), val=part(out))
+    return held, TestSamples(held, "val")
+
+
+def _curve(
+    synthetic: SyntheticSet, spec: PeerSpec, recipe: Recipe, streams: Streams, checks: TestSamples
+) -> list[tuple[float, int, float]]:
+    """(seconds of training, samples seen, accuracy) at each fiftieth of a training."""
+    samples = len(synthetic) * synthetic.codec.multiplies
+    epochs, updates = recipe.length(samples)
+    every, found = max(1, epochs // CHECKS), list[tuple[float, int, float]]()
+    checking, begin = 0.0, time.perf_counter()
+
+    def watch(epoch: int, backbone: Backbone) -> None:
+        nonlocal checking
+        if epoch % every and epoch < epochs:
+            return
+        now = time.perf_counter()
+        accuracy = tested(backbone, checks).accuracy
+        found.append((now - begin - checking, epoch * samples, accuracy))
+        checking += time.perf_counter() - now
+
+    train_network(synthetic, spec, recipe, streams, watch=watch)
+    return found
+
+
+def _training(
+    row: str,
+    synthetic: SyntheticSet,
+    made: float,
+    curve: list[tuple[float, int, float]],
+    target: float,
+) -> Training:
+    there = next(((seconds, seen) for seconds, seen, accuracy in curve if accuracy >= target), None)
+    return Training(
+        row, len(synthetic) * synthetic.codec.multiplies, synthetic.nbytes(), made,
+        there[0] if there else None, there[1] if there else None,
+        max(accuracy for _, _, accuracy in curve),
+    )  # fmt: skip
+
+
+def write_costs(synthetic: SyntheticSet, problem: Problem, directory: Path) -> Path:
+    """``costs.json`` in a run directory; see ``costs``."""
+    path = directory / "costs.json"
+    write_json(path, costs(synthetic, problem))
+    return path

@@ -1,0 +1,127 @@
+"""Nearest real samples, embeddings, cost, and the whole data as a row."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from condensery.artefact import save
+from condensery.errors import UsageError
+from condensery.evaluate import (
+    RECIPES,
+    Recipe,
+    baselines,
+    embeddings,
+    evaluate,
+    neighbours,
+    recipes,
+)
+from condensery.evaluate.cost import costs, kept_out
+from condensery.evaluate.measures import measure
+from condensery.evaluate.neighbours import LEAK, write_neighbours
+from condensery.models.backbone import PeerSpec
+
+SHORT = Recipe("short", updates=6, batch=64, lr=0.02)
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_a_real_sample_is_found_as_what_it_is_packed_or_not(problem, drawn, factor):
+    selected = drawn(per_class=2, factor=factor)
+    found = neighbours(selected, problem)
+    assert len(found) == len(selected) * factor**2
+    assert all(one.leaked and one.distance < LEAK for one in found)
+    labels = selected.quantised().decode().y.tolist()
+    assert [one.label for one in found] == labels
+    assert [int(problem.train.labels[one.position]) for one in found] == labels
+
+
+def test_the_nearest_is_that_of_a_loop_over_all_samples_of_the_class(problem, drawn):
+    noisy = drawn(per_class=2)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(noisy.stored["pixels"].shape, generator=generator)
+    noisy.stored["pixels"] = (noisy.stored["pixels"] + 0.3 * noise).clamp(0, 1)
+    batch = noisy.quantised().decode()
+    for one in neighbours(noisy, problem):
+        own = batch.x[one.sample].flatten()
+        distances = {
+            int(position): float((own - problem.samples([position])[0].flatten()).square().mean())
+            for position in problem.of(one.label)
+        }
+        best = min(distances, key=distances.get)
+        assert one.position == best
+        assert one.distance == pytest.approx(distances[best] ** 0.5, abs=1e-4)
+
+
+def test_the_file_tells_of_leaks_and_shows_both_sides(problem, drawn, tmp_path):
+    path = write_neighbours(drawn(per_class=2), problem, tmp_path)
+    told = json.loads(path.read_text())
+    assert told["leaked"] == 6 and "not anonymous" in told["note"]
+    assert all((tmp_path / name).is_file() for name in told["pictures"])
+
+
+def test_a_set_of_other_data_has_no_neighbours_here(problem, drawn):
+    other = drawn()
+    other.modality = dataclasses.replace(other.modality, shape=(1, 4, 4))
+    with pytest.raises(UsageError, match=r"samples of \(1, 4, 4\)"):
+        neighbours(other, problem)
+
+
+def test_embeddings_hold_every_sample_once_and_the_same_for_the_same_seed(problem, drawn):
+    first = embeddings(drawn(per_class=2), problem, drawn(1, per_class=2), updates=5)
+    again = embeddings(drawn(per_class=2), problem, drawn(1, per_class=2), updates=5)
+    assert first == again
+    kinds = [one["kind"] for one in first["points"]]
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {
+        "real": 60, "synthetic": 6, "start": 6}  # fmt: skip
+    assert all(len(one["pca"]) == len(one["tsne"]) == 2 for one in first["points"])
+    spread = np.array([one["pca"] for one in first["points"]]).std(0)
+    assert spread[0] >= spread[1] > 0
+
+
+def test_what_is_kept_out_no_baseline_holds(problem):
+    rest, checks = kept_out(problem, 0)
+    assert len(rest.train) + len(checks) == len(problem.train)
+    held = {sample.tobytes() for sample in rest.train.samples}
+    assert not held & {sample.tobytes() for sample in checks.split.samples}
+    assert set(np.unique(checks.split.labels)) == {0, 1, 2}
+
+
+def test_costs_climb_the_ladder_and_say_when_a_set_pays_off(problem, drawn):
+    synthetic = drawn(per_class=2)
+    synthetic.about["seconds"] = 100.0
+    found = costs(synthetic, problem, PeerSpec("mlp"), dataclasses.replace(SHORT, updates=20))
+    assert [one["row"] for one in found["rungs"]][:3] == [
+        f"k-means, {count} per class" for count in (1, 2, 5)]  # fmt: skip
+    assert found["whole"] and found["rungs"][-1]["samples"] == 3 * 16
+    assert found["set"]["trained"] is not None
+    assert found["set"]["best"] >= found["target"]
+    assert found["break_even"]
+
+
+def test_a_measure_is_not_made_twice_of_one_set(problem, drawn, tmp_path: Path):
+    save(drawn(per_class=1), tmp_path / "synthetic")
+    first = measure(tmp_path, problem, "neighbours")
+    assert first == tmp_path / "neighbours.json"
+    assert measure(tmp_path, problem, "neighbours") is None
+    with pytest.raises(UsageError, match="neighbours, embeddings, cost"):
+        measure(tmp_path, problem, "neighbors")
+
+
+def test_the_whole_data_are_a_row_of_their_own_length(problem, drawn, monkeypatch):
+    monkeypatch.setattr(recipes, "WHOLE_UPDATES", 6)
+    rows = baselines(problem, [(0, drawn(0)), (1, drawn(1))], name="ours", which=("random", "full"))
+    assert [len(made) for _, made in rows["full"]] == [60]
+    found = evaluate(rows, problem, ["mlp"], recipe=SHORT, seeds=(0,))
+    lengths = {one.row: (one.samples, one.updates) for one in found}
+    assert lengths["full"] == (60, 6) and lengths["ours"] == (6, 6)
+    assert Recipe("long", epochs=1).on_whole_data(50_000, 10).updates == 3 * 391
+    once = dataclasses.replace(RECIPES["quick"], updates=None, epochs=1, batch=8)
+    longer = evaluate(rows, problem, ["mlp"], recipe=once, seeds=(0,))
+    assert {one.row: one.updates for one in longer} == {"random": 1, "full": 3 * 8, "ours": 1}
+    accuracy = {one.row: one.accuracy for one in longer}
+    assert accuracy["full"] >= accuracy["ours"]
