@@ -13,7 +13,10 @@ from condensery.cli.options import Option
 from condensery.errors import UsageError, unknown
 
 COMMAND = "condensery condense"
-NEXT = ("--models", "convnet3,vit_mini,resnet_mini,mlp", "--recipe", "quick")
+NEXT = {
+    "image": ("--models", "convnet3,vit_mini,resnet_mini,mlp", "--recipe", "quick"),
+    "audio": ("--models", "audio_cnn,spectrogram_cnn", "--recipe", "sound"),
+}
 ABOUT = """\
 Make a synthetic set of DATA: a built-in name (condensery list data), a Hugging Face hub id, or a
 path: a folder of class folders, parquet or csv files, an .npz.
@@ -79,7 +82,8 @@ def run(arguments: Sequence[str]) -> None:
         f"{synthetic.nbytes():,} bytes; steps: {about['steps']}, seconds: {about['seconds']:.0f}"
     )
     print(f"run: {out} (the set: synthetic/, pictures: previews/)")
-    next_command("condensery", "evaluate", out, *NEXT)
+    usual = NEXT.get(synthetic.modality.kind, ())
+    next_command("condensery", "evaluate", out, *usual)
 
 
 def page_for(arguments: Sequence[str]) -> Page:
