@@ -29,6 +29,7 @@ from condensery.evaluate import (
     search,
 )
 from condensery.evaluate.grid import OnRecord
+from condensery.evaluate.precision import Precision, precision_from
 from condensery.evaluate.train import family_of
 from condensery.methods import METHODS, Method, name_of
 from condensery.methods.base import Info
@@ -126,6 +127,7 @@ def evaluate(
     check_every: int | None = None,
     labels: str | Labels = "hard",
     rate: Literal["recipe", "search"] = "recipe",
+    precision: Precision = "float32",
     on_record: OnRecord | None = None,
 ) -> list[Record]:
     """Train fresh networks on sets, and beside them on real samples of equal bytes; test them.
@@ -139,7 +141,8 @@ def evaluate(
         seeds: evaluation seeds. split: ``test``, or ``val`` for what is chosen by results.
         rows: baselines to stand beside the set: ``random``, ``kmeans``, ``mean``, ``herding``, and
             ``full``, the whole training data (three passes over them, 2,000 updates or as many as
-            on the set, whichever are most); ``()`` for none. The step-0 set of a run is always there.
+            on the set, whichever are most); ``()`` for none. The step-0 set of a run is always
+            there.
         draws: of the random rows.
         modules: factories of your own networks, by name.
         device: as in ``condense``. data_dir: where local copies of data lie.
@@ -150,6 +153,8 @@ def evaluate(
             ``Labels`` for one of your own. Records of the two are never compared.
         rate: ``search`` gives each set the best of the same learning rates for each network, found
             on the validation split (``condensery.evaluate.search``).
+        precision: of testing: ``float32``, ``bfloat16``, or ``auto``, what this CPU is measured to
+            be faster with; training has 32 bits.
         on_record: called as ``on_record(record, done, of)`` after each cell, over all runs.
 
     Returns:
@@ -162,6 +167,7 @@ def evaluate(
     for one in models:  # an unknown name is said before data are loaded
         family_of(PeerSpec(one) if isinstance(one, str) else one, modules)
     recipe_from(recipe)
+    precision_from(precision)
     taught, measure, trials = labels_from(labels), *_way(rate)
     place, found = pick_device(device), []
     runs = _runs(subject, data, data_dir, rows, draws)
@@ -184,6 +190,7 @@ def evaluate(
             check_every=check_every,
             workers=workers,
             labels=taught,
+            precision=precision,
         )
     return found
 

@@ -24,6 +24,22 @@ EXAMPLES = (
 )
 
 
+PRECISION = Option(
+    "--precision",
+    "of testing; auto: 16 bits where this CPU is measured to be faster with them",
+    "float32|bfloat16|auto",
+    Literal["float32", "bfloat16", "auto"],
+    "float32",
+)
+MEASURE = Option(
+    "--measure",
+    "further things for the report: neighbours (the nearest real sample of each), embeddings (real "
+    "and synthetic in a plane), cost (when condensing pays off)",
+    "A,B,...",
+    tuple[str, ...],
+)
+
+
 def run(arguments: Sequence[str]) -> None:
     """Do what was typed after ``condensery evaluate``.
 
@@ -101,9 +117,8 @@ def options() -> tuple[Option, ...]:
         Option("--teacher-updates", "batches of 128 that such a teacher learns from", "N", int,
                "1000"),
         Option("--teacher-seed", "of such a teacher", "N", int, "0"),
-        Option("--measure", "further things for the report: neighbours (the nearest real sample of "
-               "each), embeddings (real and synthetic in a plane), cost (when it pays off)",
-               "A,B,...", tuple[str, ...]),
+        PRECISION,
+        MEASURE,
         Option("--by-class", "print accuracy per class and which classes are taken for which, too",
                kind=None),
         DEBUG,
