@@ -18,6 +18,7 @@ VERBS = {
     "evaluate": "train fresh networks on it, beside real samples of equal bytes",
     "report": "draw tables, figures and one page of what was measured",
     "study": "all of that for a whole table or figure",
+    "continual": "classes arrive in stages, and only condensed memory stays",
     "list": "methods, models, data, presets, recipes or studies",
     "show": "what a preset sets, what a study's plan is, or what a run is",
 }
@@ -26,6 +27,7 @@ STOPPED_AT = {
     "condense": "stopped: the same command goes on from the last checkpoint",
     "evaluate": "stopped: finished cells are kept, the same command goes on",
     "study": "stopped: finished cells are kept, the same command goes on",
+    "continual": "stopped: finished trainings are kept, the same command goes on",
 }
 HELP = """\
 Dataset condensation: a labelled data set as a handful of synthetic samples per class.

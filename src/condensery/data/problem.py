@@ -162,6 +162,30 @@ class Problem:
             "fingerprint": self.fingerprint,
         }
 
+    def only(self, labels: Sequence[int]) -> Problem:
+        """The problem of some classes alone, in this order: the first of them is class 0.
+
+        Mean and std stay those of the whole training split.
+
+        Raises:
+            UsageError: no class, one that is not there, or one that is named twice.
+        """
+        wanted = [int(label) for label in labels]
+        if not wanted or len(set(wanted)) < len(wanted) or not set(wanted) <= set(self.labels):
+            raise UsageError(f"{self.name} has the classes 0 to {self.classes - 1}: name some of "
+                             f"them, each once; got {wanted}")  # fmt: skip
+        places = np.full(self.classes, -1)
+        places[wanted] = np.arange(len(wanted))
+
+        def some(split: Split) -> Split:
+            kept = np.flatnonzero(np.isin(split.labels, wanted))
+            held = take(split, kept)
+            return Split(held.samples, places[held.labels].astype(np.int64))
+
+        names = tuple(self.label_names[label] for label in wanted)
+        return replace(self, label_names=names, train=some(self.train), val=some(self.val),
+                       test=some(self.test))  # fmt: skip
+
     def with_validation(self, share: float = 0.1, seed: int = 0) -> Problem:
         """Take a stratified, seeded part of the training data as validation split.
 
