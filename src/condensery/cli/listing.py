@@ -109,7 +109,10 @@ def recipes() -> str:
     """Name and one line."""
     from condensery.evaluate import RECIPES
 
-    return table(("name", "what it is"), [(name, one.summary) for name, one in RECIPES.items()])
+    return table(("name", "what it is"), [(name, one.summary) for name, one in RECIPES.items()]) + (
+        "\n\nNAME-plain is NAME without any augmentation or mixing; --epochs and --updates shorten "
+        "each."
+    )
 
 
 def studies() -> str:

@@ -17,6 +17,7 @@ LATER = ("mode", "train_part", "check_every", "reported", "brightness_only", "co
          "cutout_beside_mix", "solver", "ridge", "searched")  # fmt: skip
 
 
+PLAIN = "-plain"  # behind the name of a recipe: without augmentation
 WHOLE_EPOCHS, WHOLE_UPDATES = 3, 2000  # on the whole training data, at least
 
 
@@ -363,14 +364,20 @@ RECIPES: dict[str, Recipe] = {
 def recipe_from(recipe: str | Recipe, known: Mapping[str, Recipe] = RECIPES) -> Recipe:
     """A recipe by name, or the one that is given.
 
+    ``quick-plain`` is ``quick`` without any augmentation or mixing: samples are decoded, resized
+    and normalised only, as the augmentation-robust score wants it beside the recipe itself.
+
     Raises:
         UsageError: an unknown name; prints the known ones.
     """
     if isinstance(recipe, Recipe):
         return recipe
-    if recipe not in known:
+    name = recipe.removesuffix(PLAIN)
+    if name not in known:
         raise unknown("recipe", recipe, known)
-    return known[recipe]
+    if name == recipe:
+        return known[name]
+    return replace(known[name], name=recipe, operations=(), mix=0.0)
 
 
 def shorten(recipe: Recipe, epochs: int | None = None, updates: int | None = None) -> Recipe:

@@ -14,7 +14,13 @@ from condensery.report.panels import Panel
 from condensery.report.pictures import encoded
 from condensery.report.sections import Section
 from condensery.report.tables import Cell, Grid
-from condensery.scores import held_out_worst, label_robust_of, model_dependency
+from condensery.scores import (
+    Score,
+    augmentation_robust_of,
+    held_out_worst,
+    label_robust_of,
+    model_dependency,
+)
 
 MOST_RUNS = 6  # runs whose neighbours and embeddings a page shows
 
@@ -22,7 +28,8 @@ MOST_RUNS = 6  # runs whose neighbours and embeddings a page shows
 def sections(gathered: Gathered, shown: Sequence[Panel]) -> list[Section]:
     """What was measured besides accuracies; nothing where nothing was."""
     found = [one for panel in shown
-             for one in (_dependency(panel, shown), _label_robust(panel)) if one]  # fmt: skip
+             for one in (_dependency(panel, shown), _label_robust(panel),
+                         _augmentation_robust(panel, shown)) if one]  # fmt: skip
     found += [one for one in (_costs(gathered.runs),) if one]
     for run in gathered.runs[:MOST_RUNS]:
         found += [one for one in (_neighbours(run), _embeddings(run)) if one]
@@ -60,12 +67,41 @@ def _dependency(panel: Panel, shown: Sequence[Panel]) -> Section | None:
         return None
     heads = (Cell("deviation", "over networks"), Cell("range", "over networks"),
              Cell("worst network", "picked by the other sets"))  # fmt: skip
+    drawn = _dependency_curves(records, alike)
     return Section(
         f"Model dependency: {panel.data}, recipe {panel.recipe}",
         "How much the gap to Random hangs on the network, in points: a set that serves all alike "
         "has a small deviation.",
         (Grid("Gap to Random over networks", "trained on", heads, tuple(rows)),),
-        open=False, name=slug(f"dependency {panel.data} {panel.recipe}"),
+        (drawn,) if drawn else (), open=False, name=slug(f"dependency {panel.data} {panel.recipe}"),
+    )  # fmt: skip
+
+
+def _dependency_curves(records: Sequence[Record], alike: Sequence[Panel]) -> Drawing | None:
+    """The deviation over networks against samples per class; None with one size only."""
+    curves = {}
+    for row in dict.fromkeys(row for panel in alike for row in panel.condensed):
+        told = [one for one in model_dependency(records, row) if one.sd is not None]
+        if len(told) > 1:
+            curves[row] = ([one.per_class for one in told], [100 * (one.sd or 0) for one in told])
+    if not curves:
+        return None
+    with dressed():
+        figure, (axes,) = panes(1, each=2.6)
+        for row, (counts, values) in curves.items():
+            look = style.look(row)
+            axes.plot(counts, values, marker=look.marker, color=look.colour, label=look.label)
+        axes.set_xscale("log")
+        ticks = sorted({count for counts, _ in curves.values() for count in counts})
+        axes.set_xticks(ticks, [style.count(one) for one in ticks])
+        axes.minorticks_off()
+        axes.set_xlabel("stored samples per class")
+        axes.set_ylabel("deviation over networks")
+        legend_above(figure, axes)
+    return Drawing(
+        slug(f"dependency {alike[0].data}"), "Model dependency against samples per class",
+        "Standard deviation over networks of the gap to Random, in points.",
+        f"Curves of the model dependency of {', '.join(curves)}.", figure,
     )  # fmt: skip
 
 
@@ -73,27 +109,50 @@ def _label_robust(panel: Panel) -> Section | None:
     """LRS, where the whole data were trained on too."""
     if "full" not in panel.rows:
         return None
-    heads = tuple(Cell(name) for name in panel.seen)
-    rows = []
-    for row in panel.condensed:
-        scores = {one.model: one for one in label_robust_of(panel.records, row)}
-        cells = []
-        for name in panel.seen:
-            found = scores[name].interval
-            if found is None:
-                missing = ", ".join(scores[name].missing)
-                cells.append(Cell(style.HOLE, f"no record: {missing}", "hole"))
-                continue
-            spread = "" if found.sd is None else f" ± {found.sd:.3f}"
-            cells.append(Cell(f"{found.mean:.3f}{spread}", f"n = {found.n}"))
-        rows.append((row, Cell(style.look(row).label), tuple(cells)))
+    scores = {row: label_robust_of(panel.records, row) for row in panel.condensed}
     return Section(
         f"Label-robust score: {panel.title}",
         "From 0 to 1; Random against itself lies below 0.269. With hard labels it says no more "
         "than the gap to Random; it is meant for soft ones.",
-        (Grid("LRS", "trained on", heads, tuple(rows)),),
-        open=False, name=slug(f"lrs {panel.title}"),
+        (_score_grid("LRS", panel, scores),), open=False, name=slug(f"lrs {panel.title}"),
     )  # fmt: skip
+
+
+def _augmentation_robust(panel: Panel, shown: Sequence[Panel]) -> Section | None:
+    """ARS, where the recipe was run without augmentation too (``NAME-plain``)."""
+    plain = next((one for one in shown if one.recipe != panel.recipe
+                  and one.recipe.replace("-plain", "", 1) == panel.recipe
+                  and (one.data, one.per_class, one.split, one.labels)
+                  == (panel.data, panel.per_class, panel.split, panel.labels)), None)  # fmt: skip
+    if plain is None:
+        return None
+    scores = {row: augmentation_robust_of(panel.records, plain.records, row)
+              for row in panel.condensed}  # fmt: skip
+    return Section(
+        f"Augmentation-robust score: {panel.title}",
+        f"From 0 to 1; Random against itself is 0.269. With the recipe's augmentation and, by "
+        f"recipe {plain.recipe}, without.",
+        (_score_grid("ARS", panel, scores),), open=False, name=slug(f"ars {panel.title}"),
+    )  # fmt: skip
+
+
+def _score_grid(title: str, panel: Panel, scores: Mapping[str, Sequence[Score]]) -> Grid:
+    """Rows by networks; what no record holds is a hole that says so."""
+    rows = []
+    for row, found in scores.items():
+        by_network = {one.model: one for one in found}
+        cells = tuple(_score_cell(by_network.get(name)) for name in panel.seen)
+        rows.append((row, Cell(style.look(row).label), cells))
+    heads = tuple(Cell(name) for name in panel.seen)
+    return Grid(title, "trained on", heads, tuple(rows))
+
+
+def _score_cell(score: Score | None) -> Cell:
+    if score is None or score.interval is None:
+        missing = ", ".join(score.missing) if score else "this network"
+        return Cell(style.HOLE, f"no record: {missing}", "hole")
+    spread = "" if score.interval.sd is None else f" ± {score.interval.sd:.3f}"
+    return Cell(f"{score.interval.mean:.3f}{spread}", f"n = {score.interval.n}")
 
 
 def _costs(runs: Sequence[RunFiles]) -> Section | None:

@@ -1,0 +1,86 @@
+"""Scores, costs, neighbours and embeddings on the page; nothing where nothing was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from condensery.evaluate import RECIPES, recipe_from
+from condensery.records import Record, append
+from condensery.report import report
+from condensery.report.gather import gather
+from condensery.report.panels import panels
+from condensery.report.scored import sections
+from condensery.scores import augmentation_robust, label_robust
+from report.runs import record
+
+
+def grid(recipe: str = "quick", per_class: float = 1, full: bool = False) -> list[Record]:
+    accuracies = {"hmdc": 0.5, "random": 0.3} | ({"full": 0.9} if full else {})
+    return [record(row=row, model=model, replicate=one, recipe=recipe, per_class=per_class,
+                   accuracy=value + 0.01 * one + (0.1 if model == "mlp" and row == "hmdc" else 0))
+            for row, value in accuracies.items() for model in ("mlp", "convnet3")
+            for one in (0, 1)]  # fmt: skip
+
+
+def shown(records: list[Record], directory: Path) -> dict[str, object]:
+    append(directory / "records.jsonl", records)
+    gathered = gather(directory)
+    return {one.title.split(":")[0]: one for one in sections(gathered, panels(records))}
+
+
+def test_label_robust_scores_need_the_whole_data(tmp_path: Path) -> None:
+    assert "Label-robust score" not in shown(grid(), tmp_path / "a")
+    (table,) = shown(grid(full=True), tmp_path / "b")["Label-robust score"].grids
+    cells = dict(zip([one.text for one in table.heads], table.rows[0][2], strict=True))
+    each = [label_robust(0.905, 0.5 + one, 0.5 + one, 0.3 + one) for one in (0.0, 0.01)]
+    assert cells["convnet3"].text.startswith(f"{sum(each) / 2:.3f}")
+
+
+def test_augmentation_robust_scores_need_the_plain_recipe_too(tmp_path: Path) -> None:
+    both = grid("quick (60 updates)") + grid("quick-plain (60 updates)")
+    (table,) = shown(both, tmp_path)["Augmentation-robust score"].grids
+    cells = dict(zip([one.text for one in table.heads], table.rows[0][2], strict=True))
+    expected = augmentation_robust(0.5, 0.3, 0.5, 0.3)
+    assert cells["convnet3"].text.startswith(f"{expected:.3f}")
+
+
+def test_model_dependency_is_drawn_against_samples_per_class(tmp_path: Path) -> None:
+    one = shown(grid(), tmp_path / "a")["Model dependency"]
+    assert one.grids[0].rows[0][2][0].text == "7.07" and not one.drawings
+    two = shown(grid() + grid(per_class=10), tmp_path / "b")["Model dependency"]
+    assert len(two.grids[0].rows) == 2 and len(two.drawings) == 1
+
+
+def test_costs_neighbours_and_embeddings_are_read_from_the_run(tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    append(place / "records.jsonl", grid())
+    training = {"row": "set", "samples": 10, "stored_bytes": 650, "made": 60.0, "trained": 2.0,
+                "passes": 100, "best": 0.6}  # fmt: skip
+    rung = training | {"row": "k-means, 5 per class", "made": 1.0, "trained": 4.0}
+    told = {"target": 0.595, "set": training, "rungs": [rung], "against": rung["row"],
+            "break_even": "after 30 trainings", "whole": False, "network": "mlp"}  # fmt: skip
+    (place / "costs.json").write_text(json.dumps(told))
+    points = [{"kind": kind, "label": label, "pca": [label, 0], "tsne": [0, label]}
+              for kind in ("real", "synthetic") for label in range(3)]  # fmt: skip
+    (place / "embeddings.json").write_text(
+        json.dumps({"network": "mlp", "updates": 5, "points": points}))  # fmt: skip
+    page = report(place, tmp_path / "out").read_text()
+    assert "after 30 trainings" in page and "the ladder was not climbed to its end" in page
+    assert "Real and synthetic samples" in page and (tmp_path / "out" / "tsne-run.svg").is_file()
+    assert "Nearest real samples" not in page
+
+
+def test_a_damaged_file_is_left_out(tmp_path: Path) -> None:
+    append(tmp_path / "run" / "records.jsonl", grid())
+    (tmp_path / "run" / "costs.json").write_text("{")
+    assert "Cost" not in {one.title for one in sections(gather(tmp_path / "run"), [])}
+
+
+@pytest.mark.parametrize("name", ["quick", "idc", "dsa"])
+def test_a_plain_recipe_alters_nothing(name: str) -> None:
+    plain = recipe_from(f"{name}-plain")
+    assert (plain.operations, plain.mix, plain.name) == ((), 0.0, f"{name}-plain")
+    assert plain.lr == RECIPES[name].lr and plain.updates == RECIPES[name].updates
