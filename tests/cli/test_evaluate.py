@@ -124,3 +124,11 @@ def test_a_rate_at_the_edge_of_those_that_were_tried_is_flagged() -> None:
 def test_without_checks_there_is_no_table_of_the_best() -> None:
     assert best_tables(told(best=None)) == []
     assert len(best_tables(told(best=0.7))) == 2
+
+
+def test_an_unknown_measure_is_told_before_anything_is_trained(tmp_path, capsys, monkeypatch):
+    import condensery.api
+
+    monkeypatch.setattr(condensery.api, "evaluate", lambda *given, **named: pytest.fail("trained"))
+    assert main(["evaluate", str(tmp_path), "--measure", "neighbors"]) == 2
+    assert "did you mean neighbours" in capsys.readouterr().err

@@ -59,12 +59,23 @@ def run(arguments: Sequence[str]) -> None:
         values["rows"] = ()
     by_class, wanted = values.pop("by_class", False), values.pop("measure", ())
     values |= _labels(values)
+    _check_measures(wanted)
     with Told() as told:
         records = evaluate(directories, **values, on_record=told)
     _print(directories, records, by_class)
     _measure(directories, wanted, values)
     common = Path("runs/report") if len(directories) > 1 else directories[0] / "report"
     next_command("condensery", "report", *directories, "--out", common)
+
+
+def _check_measures(wanted: Sequence[str]) -> None:
+    """Say that one is unknown before any network is trained."""
+    from condensery.errors import unknown
+    from condensery.evaluate.measures import MEASURES
+
+    for name in wanted:
+        if name not in MEASURES:
+            raise unknown("measure", name, MEASURES)
 
 
 def _measure(
