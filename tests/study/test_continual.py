@@ -162,7 +162,7 @@ def test_memory_of_all_samples_is_the_ceiling(tmp_path: Path) -> None:
     assert ours == sorted(one.numpy().tobytes() for one in held.quantised().stored["pixels"])
 
 
-def test_one_stage_is_the_ordinary_case_and_easy_classes_are_learned_at_every_stage(
+def test_easy_classes_are_learned_at_every_stage_also_where_there_is_one(
     tmp_path: Path,
 ) -> None:
     problem = separable()
@@ -210,6 +210,29 @@ def test_weights_that_may_know_later_classes_are_refused(tmp_path: Path) -> None
         patch.setattr(continual.api, "resolve", lambda *given: Told)
         with pytest.raises(UsageError, match="classes that come later"):
             run(separable(), QUICK, tmp_path / "out", quiet)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"), [({"per_class": 2}, "per_class"), ({"method": "kmeans"}, "method")]
+)
+def test_a_memory_of_other_settings_is_not_taken_for_this_one(
+    tmp_path: Path, changes: dict[str, Any], name: str
+) -> None:
+    run(separable(), QUICK, tmp_path, quiet)
+    with pytest.raises(UsageError, match=f"other settings .{name}"):
+        run(separable(), dataclasses.replace(QUICK, **changes), tmp_path, quiet)
+
+
+def test_a_memory_of_other_data_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    run(separable(), QUICK, tmp_path, quiet)
+    with pytest.raises(UsageError, match="other settings .data"):
+        run(separable(marked=150), QUICK, tmp_path, quiet)
+
+
+def test_the_network_that_learns_may_not_know_later_classes_either(tmp_path: Path) -> None:
+    late = dataclasses.replace(QUICK, network=PeerSpec("mlp", weights="mine.safetensors"))
+    with pytest.raises(UsageError, match="mlp brings weights of its own"):
+        run(separable(), late, tmp_path, quiet)
 
 
 def test_accuracy_by_stage_is_read_from_counts() -> None:

@@ -24,6 +24,7 @@ import torch
 
 from condensery import api
 from condensery.artefact import load, save
+from condensery.artefact.files import write_json
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.errors import UsageError
@@ -154,20 +155,35 @@ def _remember(
     place: Path,
     memories: dict[str, list[SyntheticSet]],
 ) -> None:
-    """The memory of a stage, from its classes alone: condensed, and real samples of equal bytes."""
+    """The memory of a stage, from its classes alone: condensed, and real samples of equal bytes.
+
+    Raises:
+        UsageError: a memory of other settings or other data lies there.
+    """
     mark = place / "memory.json"
-    if not mark.is_file():
+    asked = {
+        "classes": list(block), "order": order, "data": part.fingerprint, "method": what.method,
+        "preset": what.preset, "steps": what.steps, "per_class": what.per_class,
+    }  # fmt: skip
+    there = json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else {}
+    for name in asked if there else ():
+        if there.get(name) != asked[name]:
+            raise UsageError(f"{place} holds a memory of other settings ({name}: "
+                             f"{there.get(name)!r} there, {asked[name]!r} here): choose another "
+                             f"--out")  # fmt: skip
+    if not there:
         api.condense(part, what.method, per_class=what.per_class, preset=what.preset,
                      steps=what.steps, seed=order, out=place, quiet=True)  # fmt: skip
-        mark.write_text(json.dumps({"classes": list(block)}) + "\n", encoding="utf-8")
     condensed = load(place)
     rows = baselines(part, [(order, condensed)], name=what.method, which=what.rows)
     for row, sets in rows.items():
         kept = place / "rows" / row
-        if row != what.method and not kept.is_dir():
+        own = sets[0][1] is condensed
+        if not own and not (kept / "card.json").is_file():
             save(sets[0][1], kept)
-        made = condensed if row == what.method else load(kept)
-        memories.setdefault(row, []).append(made)
+        memories.setdefault(row, []).append(condensed if own else load(kept))
+    if not there:
+        write_json(mark, asked)
 
 
 def _trained(
@@ -186,7 +202,7 @@ def _trained(
     rows = {row: joined(parts) for row, parts in memories.items()}
     if what.ceiling:
         rows["full"] = whole_data(part, plain_codec(next(iter(rows.values()))))
-    condensed = rows[what.method]
+    condensed = list(rows.values())[len(memories) - 1]  # the last memory: the method's own
     for row, made in rows.items():
         for seed in what.seeds:
             line = {"order": order, "stage": len(seen), "row": row, "seed": seed, "asked": asked}
@@ -261,13 +277,13 @@ def _asked(problem: Problem, what: Continual) -> str:
 
 
 def _check(problem: Problem, what: Continual) -> None:
-    blocks(range(problem.classes), what.stages)
-    method = api.resolve(what.method, what.preset, problem.only([0, 1]), what.per_class).method
-    for one in dataclasses.fields(method):  # type: ignore[arg-type]
-        value = getattr(method, one.name)
-        for peer in value if isinstance(value, tuple) else (value,):
-            if isinstance(peer, PeerSpec) and peer.weights not in (None, "pretrained"):
-                raise UsageError(
-                    f"{peer.name} brings weights of its own ({peer.weights}), which may have seen "
-                    f"classes that come later: take it from scratch, or general pretrained weights"
-                )
+    first = blocks(range(problem.classes), what.stages)[0]
+    method = api.resolve(what.method, what.preset, problem.only(first), what.per_class).method
+    values = [getattr(method, one.name) for one in dataclasses.fields(method)]  # type: ignore[arg-type]
+    listed = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+    for peer in (what.network, *listed):
+        if isinstance(peer, PeerSpec) and peer.weights not in (None, "pretrained"):
+            raise UsageError(
+                f"{peer.name} brings weights of its own ({peer.weights}), which may have seen "
+                f"classes that come later: take it from scratch, or general pretrained weights"
+            )
