@@ -61,7 +61,11 @@ def models() -> str:
     }
     rows = []
     for name, entry in MODELS.items():
-        told = describe(name, data[entry.reads])
+        try:
+            told = describe(name, data[entry.reads])
+        except UsageError as error:  # it wants a package that is not installed
+            rows.append((name, "-", "-", "-", f"{entry.about}; {error}"))
+            continue
         count = "by its weights" if told.parameters is None else f"{told.parameters:,}"
         size = "x".join(map(str, told.size)) if told.size else "any"
         taps = f"{len(told.taps)}: {told.tapped}" if told.taps else told.tapped
