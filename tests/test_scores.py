@@ -100,11 +100,13 @@ def test_scores_of_records_are_taken_set_by_set_and_then_averaged() -> None:
 
 def test_soft_labels_are_what_a_method_that_has_them_wants() -> None:
     records = [record("full", 0.8), record("hmdc", 0.4), record("random", 0.3),
-               record("hmdc", 0.6, labels="static of t"),
-               record("random", 0.5, labels="static of t")]  # fmt: skip
+               record("hmdc", 0.7, labels="static of t"),
+               record("random", 0.35, labels="static of t")]  # fmt: skip
     (score,) = label_robust_of(records, "hmdc")
     assert score.interval is not None
-    assert score.interval.mean == pytest.approx(label_robust(0.8, 0.4, 0.6, 0.5))
+    assert score.interval.mean == pytest.approx(0.2584, abs=1e-4)
+    with pytest.raises(UsageError, match="several kinds of soft labels"):
+        label_robust_of([*records, record("hmdc", 0.5, labels="live of t")], "hmdc")
 
 
 def test_a_missing_record_is_a_hole() -> None:
@@ -131,6 +133,7 @@ def test_augmentation_scores_pair_the_two_recipes() -> None:
         ((5, 25, 30, 20), BreakEven("first", 5)),
         ((3600, 20, 30, 15), BreakEven("never", None)),
         ((30, 20, 30, 20), BreakEven("at once", 0)),
+        ((29, 25, 30, 20), BreakEven("never", None)),
     ],
 )
 def test_condensing_pays_off_after_so_many_trainings(

@@ -103,11 +103,16 @@ def label_robust_of(
     Args:
         records: of one data set, size, recipe and split, with hard labels and, where the method
             wants others, with these. They hold a row ``full``.
-        row: the condensed set. random: its equal in bytes.
+        row: the condensed set. random: its equal in bytes, packed where the set is.
+
+    Raises:
+        UsageError: several kinds of soft labels.
     """
     held = newest(records)
     hard = [one for one in held if one.labels == "hard"]
     soft = [one for one in held if one.labels != "hard"]
+    if len({one.labels for one in soft}) > 1:
+        raise UsageError("records of several kinds of soft labels: give those of one")
     wanted = soft or hard
     found = []
     for model in dict.fromkeys(one.model for one in held):
@@ -218,7 +223,8 @@ def break_even(
         return BreakEven("never", None)
     if dearer > 0:
         return BreakEven("after", math.ceil(dearer / -slower))
-    return BreakEven("first", math.floor(-dearer / slower))
+    few = math.floor(-dearer / slower)
+    return BreakEven("first", few) if few else BreakEven("never", None)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,27 @@ def test_label_robust_scores_need_the_whole_data(tmp_path: Path) -> None:
     assert cells["convnet3"].text.startswith(f"{sum(each) / 2:.3f}")
 
 
+def test_soft_labels_are_scored_beside_the_whole_data_of_hard_ones(tmp_path: Path) -> None:
+    soft = [record(row=row, model="mlp", recipe="quick", accuracy=value, labels="static of t")
+            for row, value in (("hmdc", 0.7), ("random", 0.35))]  # fmt: skip
+    hard = [record(row=row, model="mlp", recipe="quick", accuracy=value)
+            for row, value in (("hmdc", 0.4), ("random", 0.3), ("full", 0.8))]  # fmt: skip
+    append(tmp_path / "records.jsonl", hard + soft)
+    gathered = gather(tmp_path)
+    found = [one for one in sections(gathered, panels(gathered.records))
+             if one.title.startswith("Label-robust")]  # fmt: skip
+    assert sorted(one.grids[0].rows[0][2][0].text for one in found) == ["0.210", "0.258"]
+
+
+def test_packed_sets_are_scored_against_packed_random(tmp_path: Path) -> None:
+    values = {"hmdc": 0.5, "random": 0.2, "random packed": 0.45, "full": 0.9}
+    records = [record(row=row, model=model, recipe="quick", accuracy=value, samples=40)
+               for row, value in values.items() for model in ("mlp", "convnet3")]  # fmt: skip
+    found = shown(records, tmp_path)
+    expected = label_robust(0.9, 0.5, 0.5, 0.45)
+    assert found["Label-robust score"].grids[0].rows[0][2][0].text == f"{expected:.3f}"
+
+
 def test_augmentation_robust_scores_need_the_plain_recipe_too(tmp_path: Path) -> None:
     both = grid("quick (60 updates)") + grid("quick-plain (60 updates)")
     (table,) = shown(both, tmp_path)["Augmentation-robust score"].grids

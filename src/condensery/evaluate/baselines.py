@@ -94,7 +94,8 @@ def baselines(
 def whole_data(problem: Problem, codec: Codec) -> SyntheticSet:
     """All training samples as a set: the ceiling. Class by class, in data order.
 
-    50,000 images of 32 x 32 take 0.6 GB, and as much again for each process that trains on them.
+    50,000 images of 32 x 32 are 0.6 GB of floats; while a network is trained on them about 2 GB are
+    held, in each process that does so.
     """
     positions = np.concatenate([problem.of(label) for label in problem.labels])
     stored = codec.encode(problem.samples(positions), problem.modality)

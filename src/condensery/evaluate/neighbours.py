@@ -107,10 +107,10 @@ def write_neighbours(synthetic: SyntheticSet, problem: Problem, directory: Path)
         for name, side in (("synthetic", batch.x), ("real", real))
     ]
     leaks = sum(one.leaked for one in found)
-    note = "no sample is a real one" if not leaks else (
-        f"{leaks} of {len(found)} samples are real ones for any practical purpose: this set is not "
-        f"anonymous"
-    )  # fmt: skip
+    note = f"none lies within {LEAK} of a real one, which does not make the set anonymous"
+    if leaks:
+        note = (f"{leaks} of {len(found)} samples are real ones for any practical purpose: this "
+                f"set is not anonymous")  # fmt: skip
     told = {
         "threshold": LEAK, "leaked": leaks, "note": note,
         "pictures": [str(place.relative_to(directory)) for place in places],

@@ -28,12 +28,17 @@ MOST_RUNS = 6  # runs whose neighbours and embeddings a page shows
 def sections(gathered: Gathered, shown: Sequence[Panel]) -> list[Section]:
     """What was measured besides accuracies; nothing where nothing was."""
     found = [one for panel in shown
-             for one in (_dependency(panel, shown), _label_robust(panel),
+             for one in (_dependency(panel, shown), _label_robust(panel, shown),
                          _augmentation_robust(panel, shown)) if one]  # fmt: skip
     found += [one for one in (_costs(gathered.runs),) if one]
     for run in gathered.runs[:MOST_RUNS]:
         found += [one for one in (_neighbours(run), _embeddings(run)) if one]
     return found
+
+
+def _equal(panel: Panel, row: str) -> str:
+    """The random samples that a row is measured by: packed like it, of equal bytes."""
+    return "random packed" if panel.packs(row) else "random"
 
 
 def _read(run: RunFiles, name: str) -> dict[str, Any]:
@@ -53,11 +58,11 @@ def _dependency(panel: Panel, shown: Sequence[Panel]) -> Section | None:
     records: list[Record] = [one for other in alike for one in other.records]
     rows = []
     for row in dict.fromkeys(row for other in alike for row in other.condensed):
-        for one in model_dependency(records, row):
+        for one in model_dependency(records, row, _equal(panel, row)):
             if one.sd is None or one.spread is None:
                 continue
             own = [record for record in records if record.per_class == one.per_class]
-            worst = held_out_worst(own, row)
+            worst = held_out_worst(own, row, _equal(panel, row))
             count = style.count(one.per_class)
             cells = (Cell(style.points(one.sd)), Cell(style.points(one.spread)),
                      Cell(style.HOLE if worst is None else style.signed(worst)))  # fmt: skip
@@ -81,7 +86,8 @@ def _dependency_curves(records: Sequence[Record], alike: Sequence[Panel]) -> Dra
     """The deviation over networks against samples per class; None with one size only."""
     curves = {}
     for row in dict.fromkeys(row for panel in alike for row in panel.condensed):
-        told = [one for one in model_dependency(records, row) if one.sd is not None]
+        found = model_dependency(records, row, _equal(alike[0], row))
+        told = [one for one in found if one.sd is not None]
         if len(told) > 1:
             curves[row] = ([one.per_class for one in told], [100 * (one.sd or 0) for one in told])
     if not curves:
@@ -105,11 +111,15 @@ def _dependency_curves(records: Sequence[Record], alike: Sequence[Panel]) -> Dra
     )  # fmt: skip
 
 
-def _label_robust(panel: Panel) -> Section | None:
-    """LRS, where the whole data were trained on too."""
-    if "full" not in panel.rows:
+def _label_robust(panel: Panel, shown: Sequence[Panel]) -> Section | None:
+    """LRS, where the whole data were trained on too; for soft labels from their own comparison."""
+    hard = next((one for one in shown if one.labels == "hard" and "full" in one.rows
+                 and (one.data, one.per_class, one.recipe, one.split)
+                 == (panel.data, panel.per_class, panel.recipe, panel.split)), None)  # fmt: skip
+    if hard is None:
         return None
-    scores = {row: label_robust_of(panel.records, row) for row in panel.condensed}
+    records = [*hard.records, *(panel.records if panel is not hard else ())]
+    scores = {row: label_robust_of(records, row, _equal(panel, row)) for row in panel.condensed}
     return Section(
         f"Label-robust score: {panel.title}",
         "From 0 to 1; Random against itself lies below 0.269. With hard labels it says no more "
@@ -126,8 +136,10 @@ def _augmentation_robust(panel: Panel, shown: Sequence[Panel]) -> Section | None
                   == (panel.data, panel.per_class, panel.split, panel.labels)), None)  # fmt: skip
     if plain is None:
         return None
-    scores = {row: augmentation_robust_of(panel.records, plain.records, row)
-              for row in panel.condensed}  # fmt: skip
+    scores = {
+        row: augmentation_robust_of(panel.records, plain.records, row, _equal(panel, row))
+        for row in panel.condensed
+    }
     return Section(
         f"Augmentation-robust score: {panel.title}",
         f"From 0 to 1; Random against itself is 0.269. With the recipe's augmentation and, by "
@@ -179,8 +191,9 @@ def _costs(runs: Sequence[RunFiles]) -> Section | None:
         rows.append((run.name, Cell(run.name, str(found.get("network", ""))), cells))
     return Section(
         "Cost",
-        "At equal accuracy, on real samples that no side has seen: seconds of a training until it "
-        "reaches the condensed set's accuracy less half a point, and of making the set.",
+        "At equal accuracy, on real samples that no baseline holds (the set may have been made "
+        "with them): seconds of a training until it reaches the condensed set's accuracy less half a "
+        "point, and of making the set.",
         (Grid("When condensing pays off against k-means", "run", heads, tuple(rows)),),
         open=False, name="cost",
     )  # fmt: skip
