@@ -192,8 +192,8 @@ def _costs(runs: Sequence[RunFiles]) -> Section | None:
     return Section(
         "Cost",
         "At equal accuracy, on real samples that no baseline holds (the set may have been made "
-        "with them): seconds of a training until it reaches the condensed set's accuracy less half a "
-        "point, and of making the set.",
+        "with them): seconds of a training until it reaches the condensed set's accuracy less half "
+        "a point, and of making the set.",
         (Grid("When condensing pays off against k-means", "run", heads, tuple(rows)),),
         open=False, name="cost",
     )  # fmt: skip
