@@ -77,6 +77,9 @@ def test_report_on_records_written_by_hand_tells_what_does_not_fit(tmp_path: Pat
     assert "data set disputed" in page
     table = (tmp_path / "report" / "table.md").read_text()
     assert "CNN average" in table and "69.34" in table  # HMDC at 10: from its four columns
+    assert "stand in each other's place" in table and "are the same cell" in table
+    assert "the mean of the columns' deviations" in table
+    assert table.count("is printed, the rule gives") == 12
     for size in (1, 10, 50):
         assert (tmp_path / "report" / f"gap-to-random-cifar10-{size}.png").is_file()
         assert (tmp_path / "report" / f"gap-to-random-published-cifar10-{size}.svg").is_file()
@@ -107,11 +110,42 @@ def test_a_method_under_its_own_recipe_stands_beside_its_papers_number() -> None
     grid = paper_table(panels(records))
     told = {key: cells[0].detail for key, _, cells in grid.rows}
     assert "paper 50.6 (authors' repository)" in told["1 idc"]
+    assert "paper" not in told["1 random"]  # Random was published under DSA's recipe only
     assert "from memory, unverified" in told["1 dream"]
     short = [record(row, "convnet3", one, 0.5, recipe="idc (300 updates)")
              for row in rows for one in (0, 1)]  # fmt: skip
     grid = paper_table(panels(short))
     assert not any("paper" in cell.detail for _, _, cells in grid.rows for cell in cells)
+
+
+@pytest.mark.parametrize("more", [{"split": "val"}, {"labels": "soft of resnet18"}])
+@pytest.mark.parametrize("recipe", ["hmdc", "dsa"])
+def test_a_number_of_the_test_split_and_hard_labels_stands_beside_no_other(
+    recipe: str, more: dict[str, str]
+) -> None:
+    rows = ("random", "dsa", "hmdc")
+    grids = [
+        paper_table(panels([record(row, "convnet3", one, 0.5, recipe=recipe, **changed)
+                            for row in rows for one in (0, 1)]))
+        for changed in ({}, more)
+    ]  # fmt: skip
+    told = [any("paper" in cells[0].detail for _, _, cells in grid.rows) for grid in grids]
+    assert told == [True, False]
+
+
+def test_tables_of_sound_and_text_stand_beside_their_data_and_are_not_disputed() -> None:
+    rows = ("dream", "dream with audio_cnn", "hmdc")
+    records = [record(row, model, one, 0.5, data="esc10") for one in (0, 1) for row in rows
+               for model in ("audio_cnn", "hubert pretrained", "hubert_mini")]  # fmt: skip
+    grid = paper_table(panels(records))
+    told = {(key, head.text): cell.detail for key, _, cells in grid.rows
+            for head, cell in zip(grid.heads, cells, strict=True)}  # fmt: skip
+    assert told["1 hmdc", "audio_cnn"].endswith("paper 17.08 ± 1.91")
+    assert told["1 dream", "audio_cnn"].endswith("paper 10.00 ± 0.00*")
+    assert told["1 hmdc", "hubert pretrained"].endswith("paper 12.50 ± 2.50")
+    assert "paper" not in told["1 hmdc", "hubert_mini"]
+    assert "paper" not in told["1 dream with audio_cnn", "audio_cnn"]
+    assert len(sections(None, panels(records))[0].grids) == 1  # type: ignore[arg-type]
 
 
 def test_heads_carry_the_parameters_that_were_counted() -> None:

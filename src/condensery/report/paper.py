@@ -17,7 +17,6 @@ from condensery.report.gather import Gathered
 from condensery.report.panels import Panel
 from condensery.report.published import (
     AVERAGES,
-    Finding,
     Published,
     audit,
     literature,
@@ -32,7 +31,9 @@ if TYPE_CHECKING:
 
 ORDER = ("random", "cafe", "idm", "idc", "dream", "hmdc")
 MEANS = {"CNN average": "mean of CNNs", "ViT average": "mean of ViTs", "average": "mean of all"}
-CIFAR = ("cifar10", "cifar100")
+# Which published table is of which data, and the networks of those tables that nobody pretrained.
+TABLES = {"cifar10": "table1", "cifar100": "table1", "esc10": "table2", "imdb": "table3"}
+FROM_SCRATCH = ("convnet3", "audio_cnn", "lstm")
 LEGEND = (
     "Mean ± standard deviation over n sets (each the mean of m trainings), in points; an average "
     "is taken over networks within each set first, so its deviation is that of the average. Bold: "
@@ -50,10 +51,9 @@ def sections(gathered: Gathered, shown: Sequence[Panel]) -> list[Section]:
         name = _title(group[0])
         table = paper_table(group)
         drawings = [one for panel in group for one in gap_figures(panel)]
-        told = [f"{one.where}: {one.text}" for one in _audited(group)]
         found.append(Section(
-            f"Methods by networks: {name}", _lead(group), (table,), tuple(drawings),
-            legend=LEGEND, fragment=_list(told), name=slug(f"paper {name}"),
+            f"Methods by networks: {name}", _lead(group), (table, *_audited(group)),
+            tuple(drawings), legend=LEGEND, name=slug(f"paper {name}"),
         ))  # fmt: skip
     return found
 
@@ -83,9 +83,10 @@ def paper_table(group: Sequence[Panel]) -> Grid:
 
 def gap_figures(panel: Panel) -> list[Drawing]:
     """Figures 1 and 2: what each method gains over Random, ours and as published."""
+    table = _published(panel)
     drawn = [_gaps(panel)]
-    if _published(panel) is not None:
-        drawn.append(_published_gaps(panel))
+    if table is not None:
+        drawn.append(_published_gaps(panel, table))
     return [one for one in drawn if one is not None]
 
 
@@ -155,9 +156,10 @@ def _cell(panel: Panel, row: str, column: str, best: bool) -> Cell:
 
 
 def _published(panel: Panel) -> Published | None:
-    """HMDC's Table 1, where the comparison is of its kind: its data, its recipe."""
-    same = panel.data in CIFAR and panel.recipe in ("hmdc", "hmdc-released")
-    return published("table1") if same and panel.labels == "hard" else None
+    """The table of HMDC's supplement that a comparison is of the kind of: data, recipe, split."""
+    same = panel.data in TABLES and panel.recipe in ("hmdc", "hmdc-released")
+    tested = panel.split == "test" and panel.labels == "hard"
+    return published(TABLES[panel.data]) if same and tested else None
 
 
 def _paper_number(panel: Panel, row: str, column: str) -> str:
@@ -168,18 +170,18 @@ def _paper_number(panel: Panel, row: str, column: str) -> str:
         if column in AVERAGES and not _same_networks(panel, table, column):
             return ""
         found = table.cell(row, name, panel.per_class)
-        if found is not None:
-            return f"paper {found.text} (data set disputed)"
-    if column == "convnet3" and panel.recipe in ("idc", "dsa", "dm", "dc"):
-        told = literature(panel.data, row, panel.per_class)
+        doubt = " (data set disputed)" if table.data == "disputed" else ""
+        return f"paper {found.text}{doubt}" if found is not None else ""
+    if column == "convnet3" and panel.split == "test" and panel.labels == "hard":
+        told = literature(panel.data, row, panel.per_class, panel.recipe)
         if told is not None:
             return f"paper {told[0]:.1f} ({told[1]})"
     return ""
 
 
 def _table_name(model: str) -> str:
-    """The column of Table 1 for a network of ours: pretrained, or the ConvNet from scratch."""
-    if model == "convnet3":
+    """The published column for a network of ours: pretrained, or small and from scratch."""
+    if model in FROM_SCRATCH:
         return model
     name, _, rest = model.partition(" ")
     return name if rest == "pretrained" else ""
@@ -192,13 +194,17 @@ def _same_networks(panel: Panel, table: Published, average: str) -> bool:
     return sorted(map(_table_name, ours)) == sorted(theirs)
 
 
-def _audited(group: Sequence[Panel]) -> list[Finding]:
-    """What does not fit in the published table that stands beside these numbers."""
-    if not any(_published(panel) for panel in group):
+def _audited(group: Sequence[Panel]) -> list[Grid]:
+    """What does not fit in the published table beside these numbers, as a table; or none."""
+    table = next((found for panel in group if (found := _published(panel))), None)
+    if table is None:
         return []
     counts = {_table_name(one.model): one.parameters for panel in group for one in panel.records
               if one.parameters}  # fmt: skip
-    return audit(published("table1"), counts)
+    rows = tuple((str(place), Cell(one.where), (Cell(one.kind), Cell(one.text)))
+                 for place, one in enumerate(audit(table, counts)))  # fmt: skip
+    title = f"What does not fit in the published table ({table.source}), found from its columns"
+    return [Grid(title, "where", (Cell("kind"), Cell("what")), rows)] if rows else []
 
 
 def _lead(group: Sequence[Panel]) -> str:
@@ -206,17 +212,6 @@ def _lead(group: Sequence[Panel]) -> str:
     if table is None:
         return "All methods under one recipe, on the networks whose names stand above the columns."
     return f"Beside ours: {table.source}. {' '.join(table.note.split())}"
-
-
-def _list(lines: Sequence[str]) -> str:
-    """Sentences as an HTML list, escaped; empty for none."""
-    from markupsafe import escape
-
-    if not lines:
-        return ""
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    told = "What does not fit in the published table, found from its columns:"
-    return f"<p>{told}</p><ul>{items}</ul>"
 
 
 def _gaps(panel: Panel) -> Drawing | None:
@@ -249,11 +244,10 @@ def _gaps(panel: Panel) -> Drawing | None:
     )
 
 
-def _published_gaps(panel: Panel) -> Drawing | None:
-    """The published panel: differences of the printed means to Random's."""
-    table = published("table1")
+def _published_gaps(panel: Panel, table: Published) -> Drawing | None:
+    """The published panel: differences of the printed means to Random's; None without Random."""
     block = next((one for one in table.blocks if one.per_class == panel.per_class), None)
-    if block is None:
+    if block is None or "random" not in block.rows:
         return None
     base = block.rows["random"]
     values: dict[str, list[tuple[float, float, float] | None]] = {

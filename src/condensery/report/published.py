@@ -136,11 +136,18 @@ def published(name: str) -> Published:
                      tuple(found["heads"]), tuple(blocks))  # fmt: skip
 
 
-def literature(data: str, method: str, per_class: float) -> tuple[float, str] | None:
-    """What a method reached with ConvNet-3 by its paper or a later one: (points, source)."""
+def literature(
+    data: str, method: str, per_class: float, recipe: str
+) -> tuple[float, str] | None:  # fmt: skip
+    """What a method reached with ConvNet-3 by its paper or a later one: (points, source).
+
+    None where nobody told it, or where the number was measured by another recipe than this one.
+    """
     found = _file()["convnet3"].get(data, {})
     places = {1: 0, 10: 1, 50: 2}
     if method not in found or per_class not in places:
+        return None
+    if recipe not in found["recipes"].get(method, ()):
         return None
     text = found[method][places[int(per_class)]]
     return None if text == "-" else (float(text), found["source"][method])
@@ -205,20 +212,30 @@ def _row(
     """What is wrong in a row, and the row with an exchange undone."""
     if _fits(table, row):
         return [], row
-    for one, other in itertools.combinations(range(len(row)), 2):
-        swapped = list(row)
-        swapped[one], swapped[other] = row[other], row[one]
-        if _fits(table, swapped):
-            names = table.columns[one], table.columns[other]
-            told = (f"the cells of {names[0]} ({row[one].text}) and {names[1]} ({row[other].text}) "
-                    f"stand in each other's place: exchanged, all averages fit")  # fmt: skip
-            return [Finding("exchanged", where, told)], tuple(swapped)
+    exchanges = [(one, other) for one, other in itertools.combinations(range(len(row)), 2)
+                 if _fits(table, _exchanged(row, one, other))]  # fmt: skip
+    if exchanges:
+        told = " or ".join(_named(table, row, *pair) for pair in exchanges)
+        text = f"{told} stand in each other's place: exchanged, all averages fit"
+        return [Finding("exchanged", where, text)], _exchanged(row, *exchanges[0])
     twins = [(a, b) for a, b in itertools.combinations(range(len(row)), 2)
              if row[a] == row[b] and table.columns[a] not in AVERAGES
              and table.columns[b] not in AVERAGES]  # fmt: skip
     if twins:
         return [_repeated(table, where, row, *twins[0])], row
     return [Finding("sum", where, _unlike(table, row))], row
+
+
+def _exchanged(row: Sequence[Printed], one: int, other: int) -> tuple[Printed, ...]:
+    held = list(row)
+    held[one], held[other] = row[other], row[one]
+    return tuple(held)
+
+
+def _named(table: Published, row: Sequence[Printed], one: int, other: int) -> str:
+    """``the cells of a (1.00) and b (2.00)``."""
+    told = [f"{table.columns[place]} ({row[place].text})" for place in (one, other)]
+    return f"the cells of {' and '.join(told)}"
 
 
 def _repeated(
@@ -326,5 +343,6 @@ def _parameters(table: Published, parameters: Mapping[str, int]) -> Iterator[Fin
             continue
         decimals = len(printed[1].partition(".")[2])
         real = parameters[name] / 1e6
+        # Half of the last printed place, and 2 % for heads of other numbers of classes.
         if abs(real - float(printed[1])) > 0.5 * 10**-decimals + 0.02 * real:
             yield Finding("parameters", name, f"{head} has {real:.1f} million parameters")
