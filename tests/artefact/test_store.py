@@ -87,7 +87,8 @@ def test_the_card_says_what_a_reader_needs(tmp_path: Path) -> None:
     assert card["modality"] == {"kind": "image", "shape": [3, 8, 12], "mean": [0.4, 0.5, 0.6],
                                 "std": [0.2, 0.25, 0.3], "mirror": True}  # fmt: skip
     assert card["codec"] == {"kind": "pixels", "factor": 2, "corners": True, "shrink": "bilinear",
-                             "space": "normalised", "clamp": True, "order": "column"}  # fmt: skip
+                             "space": "normalised", "clamp": True, "order": "column",
+                             "formation": "single"}  # fmt: skip
     assert card["label_names"] == ["a", "bé", "c c"]
     assert (card["stored_samples"], card["decoded_samples"]) == (6, 24)
     assert card["bytes"] == 6 * 3 * 8 * 12 + 6  # a byte a pixel, a byte a label

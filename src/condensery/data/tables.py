@@ -148,9 +148,12 @@ def _features(schema: Any) -> dict[str, Any]:
 
 def column_kinds(file: Path) -> set[str]:
     """The kinds of columns that the ``datasets`` library wrote into a parquet file, if it did."""
-    from pyarrow import parquet
+    from pyarrow import ArrowInvalid, parquet
 
-    told = _features(parquet.read_schema(file))
+    try:
+        told = _features(parquet.read_schema(file))
+    except ArrowInvalid:  # no parquet file: who reads it next says so
+        return set()
     return {kind for feature in told.values() if (kind := _kind(feature)) is not None}
 
 
