@@ -200,9 +200,7 @@ class BreakEven:
         return f"the first {self.trainings} trainings only" if self.kind == "first" else self.kind
 
 
-def break_even(
-    made: float, trained: float, other_made: float, other_trained: float
-) -> BreakEven:
+def break_even(made: float, trained: float, other_made: float, other_trained: float) -> BreakEven:
     """When a set that was dear to make and is quick to train on has paid off against another.
 
     ``n* = ceil((T_c - T_b) / (t_b - t_S))``, at equal accuracy.

@@ -4,31 +4,77 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jaxtyping import Float, Int
+import torch
+import torch.nn.functional as functional
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
 class Tokens(NamedTuple):
     """Text as a network sees it: each position a weighted few of the vocabulary.
 
-    Real text has ``k = 1`` and weight 1. With ``ids=None`` the weights run over the whole
-    vocabulary, so that ``k`` is its size.
+    Real text has ``k = 1`` and weight 1, and weight 0 at padding. With ``ids=None`` the weights run
+    over the whole vocabulary, so that ``k`` is its size. This is a view: batches, sets and
+    checkpoints hold the one tensor that ``packed`` gives, so that whatever indexes, joins, moves or
+    stores samples needs to know of no second kind.
     """
 
     ids: Int[Tensor, "batch length k"] | None
     weights: Float[Tensor, "batch length k"]
+
+    @classmethod
+    def of(cls, x: Tensor) -> Tokens:
+        """The tokens of a batch of texts.
+
+        Args:
+            x: ``(n, length, 2, k)`` with token ids (whole numbers, exact in 32 bits below
+                2 ** 24) in plane 0 and their weights in plane 1; or ``(n, length, vocabulary)``.
+
+        Raises:
+            ValueError: another shape.
+        """
+        if x.ndim == 3:
+            return cls(None, x)
+        if x.ndim != 4 or x.shape[2] != 2:
+            raise ValueError(f"texts are (n, length, 2, k) or (n, length, vocabulary), not "
+                             f"{tuple(x.shape)}")  # fmt: skip
+        return cls(x[:, :, 0].detach().long(), x[:, :, 1])
+
+    def packed(self) -> Tensor:
+        """The one tensor that ``of`` reads."""
+        if self.ids is None:
+            return self.weights
+        return torch.stack([self.ids.to(self.weights), self.weights], 2)
+
+    @property
+    def present(self) -> Bool[Tensor, "batch length"]:
+        """Where something is: its weights sum to more than 0. What a network attends to."""
+        return self.weights.detach().sum(2) > 0
+
+    def embedded(self, table: Float[Tensor, "vocabulary width"]) -> Float[Tensor, "batch length w"]:
+        """Each position's weighted sum of rows of a network's own table; differentiable in both.
+
+        Released as ``S @ embedding`` (HMDC's code for text), here the same for few tokens.
+        """
+        if self.ids is None:
+            return self.weights @ table
+        rows = functional.embedding(self.ids, table)
+        return (rows * self.weights.unsqueeze(3)).sum(2)
 
 
 class Batch(NamedTuple):
     """Samples and their labels.
 
     Attributes:
-        x: data-normalised samples, ``(batch, channels, height, width)`` for images, or ``Tokens``.
+        x: data-normalised samples, ``(batch, channels, height, width)`` for images,
+            ``(batch, channels, samples)`` for sound, ``(batch, length, 2, k)`` for text
+            (``Tokens``).
         y: ``(batch,)`` class indices (int64), or ``(batch, classes)`` probabilities.
-        mask: ``(batch, length)``, True where something is; None when all samples are full.
+        mask: ``(batch, length)``, True where something is; None when all samples are full, and for
+            text, whose weights say it.
     """
 
-    x: Tensor | Tokens
+    x: Tensor
     y: Tensor
     mask: Tensor | None = None
 

@@ -105,9 +105,7 @@ def _assemble(card: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Synthet
     ):
         raise ValueError(f"labels lie outside the {synthetic.classes} classes that are named")
     first = {name: leaf[:1] for name, leaf in synthetic.stored.items()}
-    decoded = codec.decode(first, modality)
-    if isinstance(decoded, torch.Tensor) and tuple(decoded.shape[1:]) != tuple(modality.shape):
-        raise ValueError(f"samples of shape {tuple(decoded.shape[1:])}, not {modality.shape}")
+    codec.check(codec.decode(first, modality), modality)
     return synthetic
 
 

@@ -78,9 +78,7 @@ def _check_measures(wanted: Sequence[str]) -> None:
             raise unknown("measure", name, MEASURES)
 
 
-def _measure(
-    directories: Sequence[Path], wanted: Sequence[str], values: Mapping[str, Any]
-) -> None:
+def _measure(directories: Sequence[Path], wanted: Sequence[str], values: Mapping[str, Any]) -> None:
     """What was asked for besides accuracies; each is said, also where it was there already."""
     if not wanted:
         return

@@ -66,8 +66,11 @@ def class_tables(records: Iterable[Record], names: Sequence[str]) -> list[Table 
             shown.append(_plain(f"{panel.title}: these records tell nothing of single classes"))
             continue
         shown += _accuracies(panel, told, named)
-        shown += [part for row in (panel.condensed or panel.rows)
-                  for part in _confusion(panel, row, named)]
+        shown += [
+            part
+            for row in (panel.condensed or panel.rows)
+            for part in _confusion(panel, row, named)
+        ]
     return shown
 
 

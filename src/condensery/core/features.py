@@ -31,13 +31,13 @@ def altered_alike(
 ) -> list[Batch]:
     """All batches altered by one and the same draw (siamese, DSA; Zhao & Bilen, ICML 2021)."""
     draw = augmentation.draw(generator, 1, shared=True)
-    return [batch._replace(x=augmentation.apply(draw, _tensor(batch))) for batch in batches]
+    return [batch._replace(x=augmentation.apply(draw, batch.x)) for batch in batches]
 
 
 def altered_each(augmentation: Augmentation, generator: torch.Generator, batch: Batch) -> Batch:
     """Every sample altered by parameters of its own: for networks that learn."""
     draw = augmentation.draw(generator, len(batch.y))
-    return batch._replace(x=augmentation.apply(draw, _tensor(batch)))
+    return batch._replace(x=augmentation.apply(draw, batch.x))
 
 
 def perhaps_mixed(
@@ -77,7 +77,7 @@ def altered_pair(
     if most is not None and most < len(synthetic.y):
         order = torch.randperm(len(synthetic.y), generator=streams("subset"))
         taken = order[:most].to(synthetic.y.device)
-        synthetic = Batch(_tensor(synthetic)[taken], synthetic.y[taken])
+        synthetic = Batch(synthetic.x[taken], synthetic.y[taken])
     pair = altered_alike(augmentation, streams("draw"), real, synthetic)
     first, second = (
         perhaps_mixed(augmentation, streams.child(side), batch, classes, chance)
@@ -143,8 +143,3 @@ def class_by_class(lr: float, momentum: float, classes: int) -> tuple[float, flo
     """
     kept = momentum**classes
     return lr * (1 - kept) / (1 - momentum), kept
-
-
-def _tensor(batch: Batch) -> Tensor:
-    assert isinstance(batch.x, Tensor)
-    return batch.x

@@ -66,7 +66,7 @@ def kmeans_start(
         positions = candidates(
             enough(problem, label, wanted), most, streams("start candidates", label)
         )
-        features = embed(positions) if embed else problem.samples(positions).flatten(1)
+        features = embed(positions) if embed else plain(problem, positions)
         generator = streams("start kmeans", label)
         chosen = representatives(features, wanted, generator, distinct=True, seeding=seeding)
         return codec.encode(problem.samples(positions[chosen]), problem.modality)
@@ -86,7 +86,7 @@ def herding_start(
 
     def one(label: int) -> dict[str, Tensor]:
         positions = enough(problem, label, wanted)
-        features = embed(positions) if embed else problem.samples(positions).flatten(1)
+        features = embed(positions) if embed else plain(problem, positions)
         chosen = positions[herd(features, wanted)]
         return codec.encode(problem.samples(chosen), problem.modality)
 
@@ -199,6 +199,11 @@ def noise_start(problem: Problem, per_class: int, codec: Codec, streams: Streams
         return codec.noise(per_class, problem.modality, streams("start noise", label))
 
     return assemble(problem, per_class, codec, one)
+
+
+def plain(problem: Problem, positions: np.ndarray) -> Tensor:
+    """The modality's own features ``(count, width)`` of training samples."""
+    return problem.modality.features(problem.samples(positions))
 
 
 def enough(problem: Problem, label: int, wanted: int) -> np.ndarray:

@@ -167,7 +167,6 @@ class SyntheticSet:
     def as_dataset(self) -> TensorDataset:
         """A plain torch ``Dataset`` of (data-normalised sample, class index): train anything."""
         batch = self.quantised().decode()
-        assert isinstance(batch.x, Tensor)
         return TensorDataset(batch.x.cpu(), batch.y.cpu())
 
     def as_hf_dataset(self) -> Any:
@@ -175,7 +174,6 @@ class SyntheticSet:
         from datasets import ClassLabel, Dataset, Features
 
         batch = self.quantised().decode()
-        assert isinstance(batch.x, Tensor)
         name, values, feature = self.modality.hub_column(batch.x)
         features = Features({name: feature, "label": ClassLabel(names=list(self.label_names))})
         return Dataset.from_dict({name: values, "label": batch.y.tolist()}, features=features)

@@ -58,7 +58,6 @@ def neighbours(synthetic: SyntheticSet, problem: Problem) -> list[Neighbour]:
         raise UsageError(f"the set holds samples of {tuple(synthetic.modality.shape)}, "
                          f"{problem.name} of {tuple(problem.modality.shape)}")  # fmt: skip
     batch = synthetic.quantised().decode()
-    assert isinstance(batch.x, Tensor)
     found = []
     for label in sorted(set(batch.y.tolist())):
         where = (batch.y == label).nonzero().flatten()
@@ -99,7 +98,6 @@ def write_neighbours(synthetic: SyntheticSet, problem: Problem, directory: Path)
     """
     found = neighbours(synthetic, problem)
     batch = synthetic.quantised().decode()
-    assert isinstance(batch.x, Tensor)
     real = problem.samples(torch.tensor([one.position for one in found]))
     columns = min(len(found), 10)
     places = [

@@ -83,7 +83,6 @@ def probed(
     for view in range(recipe.epochs):
         for place in range(0, len(batch.y), SIZE):
             part = _part(batch, slice(place, place + SIZE))
-            assert isinstance(part.x, Tensor)
             if view and augmentation is not None:
                 seen = augmentation.apply(augmentation.draw(drawn, len(part.x)), part.x)
                 part = part._replace(x=seen)
@@ -138,5 +137,4 @@ def _vectors(y: Tensor, classes: int) -> Tensor:
 
 
 def _part(batch: Batch, place: slice) -> Batch:
-    assert isinstance(batch.x, Tensor)
     return Batch(batch.x[place], batch.y[place], None if batch.mask is None else batch.mask[place])

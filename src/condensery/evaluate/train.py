@@ -67,7 +67,6 @@ def train_network(
     ).to(device)
     applied = recipe.for_network(spec.name, family_of(spec, modules))
     batch = synthetic.quantised().decode()
-    assert isinstance(batch.x, Tensor)
     lesson = lesson or Lesson()
     batch = lesson.prepared(Batch(batch.x.to(device), batch.y.to(device), batch.mask))
     modality, classes = synthetic.modality, synthetic.classes
@@ -174,7 +173,6 @@ def _update(
     lesson: Lesson,
 ) -> Tensor:
     """One step at this rate; the loss before it."""
-    assert isinstance(batch.x, Tensor)
     for group in optimiser.param_groups:
         group["lr"] = rate
     loss = lesson.loss(backbone(batch.x, batch.mask), batch.y)
@@ -198,7 +196,6 @@ def _altering(
     def alter(batch: Batch) -> Batch:
         if augmentation is None:
             return lesson.targets(batch)
-        assert isinstance(batch.x, Tensor)
         x = augmentation.apply(augmentation.draw(parameters, len(batch.x)), batch.x)
         batch = lesson.targets(Batch(x, batch.y, batch.mask))
         # The coin is thrown for each batch, whatever the probability, so that streams stay in step.
@@ -219,7 +216,6 @@ def _training_mode(backbone: Backbone, recipe: Recipe, frozen_statistics: bool) 
 
 
 def _pick(batch: Batch, positions: Tensor) -> Batch:
-    assert isinstance(batch.x, Tensor)
     mask = None if batch.mask is None else batch.mask[positions]
     return Batch(batch.x[positions], batch.y[positions], mask)
 
@@ -312,7 +308,6 @@ def tested(
     low = torch.autocast(kind, precision, enabled=precision != torch.float32)
     with torch.inference_mode(), low:
         for batch in samples:
-            assert isinstance(batch.x, Tensor)
             logits = network(batch.x, batch.mask)
             width = logits.shape[1]
             found = torch.bincount(batch.y * width + logits.argmax(1),

@@ -377,7 +377,6 @@ class CAFE(Method):
         """The network learns from the set until its accuracy has moved; how many epochs."""
         samples, window = state.synthetic.decode(), Window(self.window)
         augmentation, peer = self._augmentation(problem), state.cohort.peers[0]
-        assert isinstance(samples.x, Tensor)
         for epoch in range(1, self.most_epochs + 1):
             key = ("learn", state.step, epoch)
             order = torch.randperm(len(samples.y), generator=context.streams(*key))

@@ -219,7 +219,6 @@ class DC(Method):
     ) -> Iterator[Batch]:
         """The synthetic set as it is now, shuffled and augmented, epoch after epoch."""
         whole, augmentation = state.synthetic.decode(), self._augmentation(problem)
-        assert isinstance(whole.x, Tensor)
         for epoch in range(epochs):
             key = ("learn", state.step, epoch)
             order = torch.randperm(len(whole.y), generator=context.streams(*key, "order"))

@@ -359,7 +359,6 @@ class HMDC(Method):
         target = torch.full((len(decoded),), label, device=decoded.device)
         augmentation = self._augmentation(problem)
         draw = augmentation.draw(streams("match", *key), 1, shared=True)
-        assert isinstance(real.x, Tensor)
         real = real._replace(x=augmentation.apply(draw, real.x))
         synthetic = Batch(augmentation.apply(draw, decoded), target)
         if (
@@ -412,7 +411,6 @@ class HMDC(Method):
             batch = problem.batch(order[start : start + self.train_batch], device=context.device)
             streams = context.streams
             draw = augmentation.draw(streams(name, step, index, "draw"), len(batch.y))
-            assert isinstance(batch.x, Tensor)
             batch = batch._replace(x=augmentation.apply(draw, batch.x))
             if float(torch.rand((), generator=streams(name, step, index, "coin"))) < self.mixup:
                 batch = augmentation.mix(streams(name, step, index, "mix"), batch, problem.classes)
@@ -469,7 +467,6 @@ class HMDC(Method):
         size = state.cohort.peers[0].backbone.size
         if not self.through_first or size is None:
             return batch
-        assert isinstance(batch.x, Tensor)
         x = F.interpolate(batch.x, list(size), mode="bilinear", align_corners=True)
         return batch._replace(x=x)
 

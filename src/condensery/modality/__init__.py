@@ -10,9 +10,17 @@ from condensery.modality.audio_augmentation import SoundAugmentation
 from condensery.modality.base import Augmentation, Codec, Modality
 from condensery.modality.image import Image, Pixels
 from condensery.modality.image_augmentation import ImageAugmentation
+from condensery.modality.text import DenseTokens, SoftTokens, Text
+from condensery.modality.text_augmentation import TextAugmentation
 
-MODALITIES: dict[str, type[Modality]] = {"image": Image, "audio": Sound}
-CODECS: dict[str, type[Codec]] = {"pixels": Pixels, "wave": Wave, "logmel": LogMel}
+MODALITIES: dict[str, type[Modality]] = {"image": Image, "audio": Sound, "text": Text}
+CODECS: dict[str, type[Codec]] = {
+    "pixels": Pixels,
+    "wave": Wave,
+    "logmel": LogMel,
+    "soft_tokens": SoftTokens,
+    "dense_tokens": DenseTokens,
+}
 
 
 def modality_from(values: Mapping[str, Any]) -> Modality:
@@ -51,13 +59,17 @@ __all__ = [
     "MODALITIES",
     "Augmentation",
     "Codec",
+    "DenseTokens",
     "Image",
     "ImageAugmentation",
     "LogMel",
     "Modality",
     "Pixels",
+    "SoftTokens",
     "Sound",
     "SoundAugmentation",
+    "Text",
+    "TextAugmentation",
     "Wave",
     "codec_from",
     "modality_from",

@@ -284,6 +284,13 @@ class LogMel(Parts):
     leaf: ClassVar[str] = "logmel"
     mels: int = MELS
 
+    def check(self, decoded: Tensor, modality: Modality) -> None:
+        """Refuse spectrograms of another size than clips of this modality have."""
+        assert isinstance(modality, Sound)
+        wanted = (1, self.mels, modality.shape[1] // analysis(modality.rate)[1])
+        if tuple(decoded.shape[1:]) != wanted:
+            raise ValueError(f"spectrograms of shape {tuple(decoded.shape[1:])}, not {wanted}")
+
     def encode(self, real: Tensor, modality: Modality) -> dict[str, Tensor]:
         """The analysis of clips, or of each clip that of its loudest stretch."""
         assert isinstance(modality, Sound)

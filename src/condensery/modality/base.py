@@ -17,6 +17,7 @@ from condensery.types import Batch
 OPERATIONS: dict[str, tuple[str, ...]] = {
     "image": ("flip", "color", "crop", "scale", "rotate", "cutout"),
     "audio": ("shift", "gain", "noise", "polarity", "time_mask", "frequency_mask"),
+    "text": ("token_shift", "token_drop"),
 }
 """How samples can be altered, by kind of sample; no name stands for two kinds."""
 
@@ -55,6 +56,10 @@ class Modality(ABC):
             asked: what a method wants of the codec of images (``corners``, ``shrink``, ``clamp``
                 ...); other modalities have no such choice and leave it aside.
         """
+
+    def features(self, x: Tensor) -> Tensor:
+        """Plain features ``(n, width)`` in which like samples lie close: the values themselves."""
+        return x.flatten(1)
 
     def augmentation(self, operations: tuple[str, ...], **asked: Any) -> Augmentation:
         """How such samples are altered: by those of ``operations`` that keep their class.
@@ -131,6 +136,15 @@ class Codec(ABC):
     def clamped(self) -> Codec:
         """The same with ``project_`` at work, where that is a choice."""
         return self
+
+    def check(self, decoded: Tensor, modality: Modality) -> None:
+        """Refuse decoded samples that are not of this modality, as those of a damaged file.
+
+        Raises:
+            ValueError: another shape.
+        """
+        if tuple(decoded.shape[1:]) != tuple(modality.shape):
+            raise ValueError(f"samples of shape {tuple(decoded.shape[1:])}, not {modality.shape}")
 
     @abstractmethod
     def encode(self, real: Tensor, modality: Modality) -> dict[str, Tensor]:

@@ -81,7 +81,6 @@ class Backbone(nn.Module):
 
     def read(self, batch: Batch, taps: bool = True) -> Reading:
         """Logits ``(n, classes)``, embedding ``(n, features)`` and taps of a batch."""
-        assert isinstance(batch.x, Tensor)
         return self.look(self.prepare(batch.x), batch.mask, taps)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:

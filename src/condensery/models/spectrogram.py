@@ -86,6 +86,4 @@ def spectrogram_cnn(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
     refuse_taps(spec)
     sound, width = sound_of(spec, modality), parse(spec.name)
     assert width is not None, "the table of models sends only names that parse"
-    return house_plan(
-        spec, lambda: SpectrogramCNN(sound.rate, sound.shape[1], classes, width)
-    )
+    return house_plan(spec, lambda: SpectrogramCNN(sound.rate, sound.shape[1], classes, width))

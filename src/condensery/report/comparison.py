@@ -144,8 +144,10 @@ def _differences(panel: Panel, bars: Bars) -> Figure:
             at.append(_offset(index, place, len(bars)))
             pairs.append(pair)
         width = [100 * one.difference for one in pairs]
-        errors = [[100 * (one.difference - _or(one.low, one.difference)) for one in pairs],
-                  [100 * (_or(one.high, one.difference) - one.difference) for one in pairs]]
+        errors = [
+            [100 * (one.difference - _or(one.low, one.difference)) for one in pairs],
+            [100 * (_or(one.high, one.difference) - one.difference) for one in pairs],
+        ]
         axes.barh(at, width, 0.8 / len(bars), label=label, color=look.colour, hatch=look.hatch,
                   edgecolor=EDGE, linewidth=0.5)  # fmt: skip
         axes.errorbar(width, at, xerr=errors, fmt="none", ecolor=style.INK, elinewidth=1.2,
@@ -223,8 +225,13 @@ def learning_curves(panel: Panel, name: str) -> Drawing | None:
                 continue
             epochs, values = zip(*told[row, model], strict=True)
             look = style.look(row)
-            (line,) = axes.plot(epochs, [100 * one for one in values], color=look.colour,
-                                linestyle=style.LINES[place % len(style.LINES)], linewidth=1.5)
+            (line,) = axes.plot(
+                epochs,
+                [100 * one for one in values],
+                color=look.colour,
+                linestyle=style.LINES[place % len(style.LINES)],
+                linewidth=1.5,
+            )
             handles.setdefault(look.label, line)
         axes.set_title(network_title(panel, model), loc="left")
         axes.set_ylabel("accuracy (%)")

@@ -262,4 +262,3 @@ def _scatter(points: Sequence[Mapping[str, Any]], plane: str) -> Any:
         axes.set_yticks([])
         legend_above(figure, axes)
     return figure
-

@@ -184,9 +184,11 @@ def _told(error: BaseException, kind: type | None) -> str:
     from cattrs import ForbiddenExtraKeysError
     from cattrs.v import format_exception
 
-    return str(error) if isinstance(error, ValueError) and not isinstance(
-        error, ForbiddenExtraKeysError
-    ) else format_exception(error, kind)
+    return (
+        str(error)
+        if isinstance(error, ValueError) and not isinstance(error, ForbiddenExtraKeysError)
+        else format_exception(error, kind)
+    )
 
 
 def _converter() -> Any:

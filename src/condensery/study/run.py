@@ -168,9 +168,7 @@ def mark(place: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _evaluate(
-    study: Study, cell: Cell, place: Path, workers: int, data_dir: Path | None
-) -> None:
+def _evaluate(study: Study, cell: Cell, place: Path, workers: int, data_dir: Path | None) -> None:
     api.evaluate(
         place, models=study.models, recipe=study.recipe, epochs=study.epochs,
         updates=study.updates, seeds=study.evaluation_seeds, draws=study.draws,
