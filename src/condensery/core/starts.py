@@ -16,8 +16,9 @@ from condensery.core.synthetic import SyntheticSet
 from condensery.core.teacher import TEACHER, teacher
 from condensery.data.problem import Problem
 from condensery.errors import UsageError
-from condensery.modality import Codec, Modality
+from condensery.modality import Codec, Modality, SoftTokens, Text
 from condensery.streams import Streams
+from condensery.types import Tokens
 
 Embed = Callable[[np.ndarray], Tensor]
 ForClass = Callable[[int], dict[str, Tensor]]
@@ -174,7 +175,13 @@ def mosaic_view(name: str, codec: Codec, modality: Modality) -> View:
 
 
 def mean_start(problem: Problem, per_class: int, codec: Codec, streams: Streams) -> SyntheticSet:
-    """Class means; several per class are k-means centres, largest cluster first."""
+    """Class means; several per class are k-means centres, largest cluster first.
+
+    Raises:
+        UsageError: text, whose token ids have no mean.
+    """
+    if problem.modality.kind == "text":
+        raise UsageError(f"the texts of {problem.name} have no mean: choose odds, random or kmeans")
     wanted = per_class * codec.holds
 
     def one(label: int) -> dict[str, Tensor]:
@@ -190,6 +197,53 @@ def mean_start(problem: Problem, per_class: int, codec: Codec, streams: Streams)
         return codec.encode(centres.view(wanted, *x.shape[1:]), problem.modality)
 
     return assemble(problem, per_class, codec, one)
+
+
+def odds_start(problem: Problem, per_class: int, codec: Codec, streams: Streams) -> SyntheticSet:
+    """The tokens that tell a class from the others best: naive Bayes as texts, made by hand.
+
+    A token weighs ``p log(p / q)``, its part in the divergence between the class's distribution of
+    tokens ``p`` and the mean of the other classes' ``q`` (one is added to each count). The heaviest
+    are dealt out position by position, the heaviest first, as many as fit. A first token that all
+    texts begin with stays where it is. Draws nothing.
+
+    Raises:
+        UsageError: not text.
+    """
+    modality = problem.modality
+    if not (isinstance(modality, Text) and isinstance(codec, SoftTokens)):
+        raise UsageError(f"odds of tokens are of text; {problem.name} holds {modality.kind}")
+    counts = torch.stack([_counted(problem, label, modality) for label in problem.labels])
+    shares = (counts + 1) / (counts + 1).sum(1, keepdim=True)
+    others = (shares.sum(0) - shares) / max(1, problem.classes - 1)
+    odds = (shares * (shares / others).log()).clamp(min=0)
+    beginnings = np.unique(problem.train.samples[:, 0])
+    first = int(beginnings[0]) if len(beginnings) == 1 else None
+
+    def one(label: int) -> dict[str, Tensor]:
+        width, free = codec.holds, modality.length - (first is not None)
+        wanted = min(per_class * free * width, modality.vocabulary)
+        top = odds[label].topk(wanted)
+        # Rank r stands in slot r // (per_class * free), in text r % per_class.
+        ids = torch.full((per_class * free * width,), modality.pad)
+        weights = torch.zeros(len(ids))
+        ids[:wanted], weights[:wanted] = top.indices, top.values.float()
+        ids, weights = (part.view(width, free, per_class).permute(2, 1, 0).contiguous()
+                        for part in (ids, weights))  # fmt: skip
+        if first is not None:
+            ids = F.pad(ids, (0, 0, 1, 0), value=first)
+            weights = F.pad(weights, (0, 0, 1, 0), value=1.0)
+        return codec.hold(Tokens(ids, weights), modality)
+
+    return assemble(problem, per_class, codec, one)
+
+
+def _counted(problem: Problem, label: int, modality: Text) -> Tensor:
+    """How often each token stands in a class, ``(vocabulary,)``; specials count nothing."""
+    raw = torch.from_numpy(problem.train.samples[problem.of(label)]).flatten().long()
+    counts = torch.bincount(raw, minlength=modality.vocabulary).double()
+    counts[list({*modality.special, modality.pad})] = 0
+    return counts
 
 
 def noise_start(problem: Problem, per_class: int, codec: Codec, streams: Streams) -> SyntheticSet:
@@ -247,4 +301,5 @@ STARTS: dict[str, Callable[..., SyntheticSet]] = {
     "noise": noise_start,
     "herding": herding_start,
     "mosaic": mosaic_start,
+    "odds": odds_start,
 }

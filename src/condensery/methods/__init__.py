@@ -12,7 +12,7 @@ from condensery.methods.hmdc import HMDC
 from condensery.methods.idc import IDC
 from condensery.methods.idm import IDM
 from condensery.methods.mosaic import Mosaic
-from condensery.methods.selection import KMeans, Mean, Random
+from condensery.methods.selection import KMeans, Mean, NaiveBayes, Random
 
 METHODS: dict[str, type[Method]] = {
     "hmdc": HMDC,
@@ -26,6 +26,7 @@ METHODS: dict[str, type[Method]] = {
     "random": Random,
     "kmeans": KMeans,
     "mean": Mean,
+    "naive_bayes": NaiveBayes,
     "herding": Herding,
     "mosaic": Mosaic,
 }
@@ -56,6 +57,7 @@ __all__ = [
     "Mean",
     "Method",
     "Mosaic",
+    "NaiveBayes",
     "Random",
     "State",
     "name_of",

@@ -61,7 +61,7 @@ class DC(Method):
 
     Attributes:
         peers: the networks whose gradients are matched; they learn from the synthetic set.
-        start_from: the step-0 set: noise, random, kmeans, mean, herding or mosaic.
+        start_from: the step-0 set: noise, random, kmeans, mean, herding, mosaic or (of text) odds.
         factor: tiles per side of a stored image; 1 packs nothing, as in the paper.
         lr: step of the synthetic set, in data-normalised units. momentum: of its SGD.
         clamp: keep pixels in [0, 1] (the authors' code does not).
@@ -80,11 +80,11 @@ class DC(Method):
 
     title: ClassVar[str] = "DC"
     paper: ClassVar[str] = "Zhao et al., ICLR 2021"
-    modalities: ClassVar[tuple[str, ...]] = ("image", "audio")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "audio", "text")
     default_steps: ClassVar[int] = 1000
 
     peers: tuple[PeerSpec, ...] = (PeerSpec("convnet3", lr=1e-2),)
-    start_from: Literal["noise", "random", "kmeans", "mean", "herding", "mosaic"] = "noise"
+    start_from: Literal["noise", "random", "kmeans", "mean", "herding", "mosaic", "odds"] = "noise"
     factor: int = 1
     lr: float = 0.1
     momentum: float = 0.5
@@ -253,7 +253,7 @@ class DSA(DC):
     title: ClassVar[str] = "DSA"
     paper: ClassVar[str] = "Zhao & Bilen, ICML 2021"
 
-    start_from: Literal["noise", "random", "kmeans", "mean", "herding", "mosaic"] = "random"
+    start_from: Literal["noise", "random", "kmeans", "mean", "herding", "mosaic", "odds"] = "random"
     operations: tuple[str, ...] = ("color", "crop", "cutout", "flip", "scale", "rotate")
 
     def _check(self) -> None:

@@ -42,7 +42,7 @@ class DM(Method):
 
     Attributes:
         peers: the networks whose features are matched; drawn anew at every step.
-        start_from: the step-0 set: random, kmeans, mean, noise, herding or mosaic.
+        start_from: the step-0 set: random, kmeans, mean, noise, herding, mosaic or (of text) odds.
         factor: tiles per side of a stored image; 1 packs nothing, as in the paper.
         lr: step of the synthetic set, in data-normalised units. momentum: of its SGD.
         clamp: keep pixels in [0, 1] (the authors' code does not).
@@ -53,11 +53,11 @@ class DM(Method):
 
     title: ClassVar[str] = "DM"
     paper: ClassVar[str] = "Zhao & Bilen, WACV 2023"
-    modalities: ClassVar[tuple[str, ...]] = ("image", "audio")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "audio", "text")
     default_steps: ClassVar[int] = 20_000
 
     peers: tuple[PeerSpec, ...] = (PeerSpec("convnet3"),)
-    start_from: Literal["random", "kmeans", "mean", "noise", "herding", "mosaic"] = "random"
+    start_from: Literal["random", "kmeans", "mean", "noise", "herding", "mosaic", "odds"] = "random"
     factor: int = 1
     lr: float = 1.0
     momentum: float = 0.5

@@ -65,7 +65,7 @@ class DREAM(IDC):
     paper: ClassVar[str] = "Liu et al., ICCV 2023"
     default_steps: ClassVar[int] = 120_000
 
-    start_from: Literal["random", "kmeans", "mean", "noise"] = "kmeans"
+    start_from: Literal["random", "kmeans", "mean", "noise", "odds"] = "kmeans"
     real_batch: int = 128
     train_batch: int = 128
     interval: int = 10

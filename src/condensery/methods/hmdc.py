@@ -101,7 +101,7 @@ class HMDC(Method):
 
     Attributes:
         peers: the networks that judge, one or more.
-        start_from: the step-0 set: kmeans, random, mean or noise.
+        start_from: the step-0 set: kmeans, random, mean, noise or (of text) odds.
         factor: tiles per side of a stored image, parts of a stored clip (multi-formation); 1 packs
             nothing.
         lr: step of the synthetic set, in data-normalised units. momentum: of its SGD.
@@ -142,7 +142,7 @@ class HMDC(Method):
     default_steps: ClassVar[int] = 300
 
     peers: tuple[PeerSpec, ...] = PEERS
-    start_from: Literal["kmeans", "random", "mean", "noise"] = "kmeans"
+    start_from: Literal["kmeans", "random", "mean", "noise", "odds"] = "kmeans"
     factor: int = 2
     lr: float = 5e-3
     momentum: float = 0.5

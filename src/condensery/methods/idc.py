@@ -133,11 +133,11 @@ class IDC(Method):
 
     title: ClassVar[str] = "IDC"
     paper: ClassVar[str] = "Kim et al., ICML 2022"
-    modalities: ClassVar[tuple[str, ...]] = ("image", "audio")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "audio", "text")
     default_steps: ClassVar[int] = 200_000
 
     peer: PeerSpec = PeerSpec("convnet3", lr=1e-2, momentum=0.9, weight_decay=5e-4)
-    start_from: Literal["random", "kmeans", "mean", "noise"] = "random"
+    start_from: Literal["random", "kmeans", "mean", "noise", "odds"] = "random"
     factor: int = 2
     formation: Literal["single", "multi"] = "single"
     lr: float = 5e-3

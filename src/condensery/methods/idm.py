@@ -155,7 +155,7 @@ class IDM(Method):
 
     Attributes:
         peer: the network of which the queue holds many.
-        start_from: the step-0 set: random, kmeans, mean, noise, herding or mosaic.
+        start_from: the step-0 set: random, kmeans, mean, noise, herding, mosaic or (of text) odds.
         factor: tiles per side of a stored image (partitioning); 1 packs nothing.
         lr: step of the synthetic set, in data-normalised units. momentum: of its SGD.
         sweep: ``classes``: rate and momentum as if the optimiser stepped after each class (the
@@ -181,11 +181,11 @@ class IDM(Method):
 
     title: ClassVar[str] = "IDM"
     paper: ClassVar[str] = "Zhao et al., CVPR 2023"
-    modalities: ClassVar[tuple[str, ...]] = ("image", "audio")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "audio", "text")
     default_steps: ClassVar[int] = 20_000
 
     peer: PeerSpec = PeerSpec("convnet3", lr=1e-2, momentum=0.9, weight_decay=5e-4)
-    start_from: Literal["random", "kmeans", "mean", "noise", "herding", "mosaic"] = "random"
+    start_from: Literal["random", "kmeans", "mean", "noise", "herding", "mosaic", "odds"] = "random"
     factor: int = 2
     lr: float = 0.2
     momentum: float = 0.5

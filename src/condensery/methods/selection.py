@@ -17,7 +17,8 @@ class Selection(Method):
     """What is chosen once and stays as it is.
 
     Attributes:
-        factor: tiles per side of a stored image, parts of a stored clip; 1 packs nothing.
+        factor: tiles per side of a stored image, parts of a stored clip, tokens a position of a
+            stored text; 1 packs nothing.
     """
 
     start_from: ClassVar[str]
@@ -53,7 +54,7 @@ class Random(Selection):
 
 @dataclass(frozen=True)
 class KMeans(Selection):
-    """The real samples nearest to the k-means centres of their class's pixels."""
+    """The real samples nearest to the k-means centres of their class's pixels (bags of words)."""
 
     title: ClassVar[str] = "k-means"
     paper: ClassVar[str] = "baseline"
@@ -65,5 +66,16 @@ class Mean(Selection):
     """Class means; with several per class, k-means centres. Synthetic, though not optimised."""
 
     title: ClassVar[str] = "class means"
+    modalities: ClassVar[tuple[str, ...]] = ("image", "audio")
     paper: ClassVar[str] = "baseline"
     start_from: ClassVar[str] = "mean"
+
+
+@dataclass(frozen=True)
+class NaiveBayes(Selection):
+    """The tokens whose odds tell their class best, as soft texts made by hand. Text only."""
+
+    title: ClassVar[str] = "naive Bayes tokens"
+    paper: ClassVar[str] = "baseline"
+    modalities: ClassVar[tuple[str, ...]] = ("text",)
+    start_from: ClassVar[str] = "odds"

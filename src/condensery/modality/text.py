@@ -219,11 +219,16 @@ class SoftTokens(Codec):
         tokens = Tokens.of(real)
         if tokens.ids is None or tokens.ids.shape[2] != 1:
             raise ValueError("soft tokens are made of real texts, one token a position")
-        count = len(real) // self.factor
-        apart = real[..., 0].unflatten(0, (self.factor, count)).movedim(0, -1).clone()
-        there = apart[:, :, 1] > 0
-        apart[:, :, 1] = torch.where(there, 0.0, LOWEST)
-        return {"tokens": apart}
+        apart = real[..., 0].unflatten(0, (self.factor, -1)).movedim(0, -1)
+        return self.hold(Tokens.of(apart), modality)
+
+    def hold(self, tokens: Tokens, modality: Modality) -> dict[str, Tensor]:
+        """Stored leaves that decode to these tokens; their weights are made to sum to 1."""
+        assert tokens.ids is not None
+        logits = self.temperature * tokens.weights.clamp(min=1e-30).log()
+        logits = logits - logits.amax(2, keepdim=True)
+        logits = torch.where(tokens.weights > 0, logits, LOWEST).clamp(min=LOWEST)
+        return {"tokens": torch.stack([tokens.ids.to(logits), logits], 2)}
 
     def noise(
         self, count: int, modality: Modality, generator: torch.Generator
@@ -280,15 +285,14 @@ class DenseTokens(SoftTokens):
     kind: ClassVar[str] = "dense_tokens"
     gradient_dims: ClassVar[tuple[int, ...]] = (-1,)
 
-    def encode(self, real: Tensor, modality: Modality) -> dict[str, Tensor]:
-        """Softened one-hots; several real texts share the weight of a position."""
-        assert isinstance(modality, Text)
-        few = super().decode(super().encode(real, modality), modality)
-        ids, weights = few[:, :, 0].long(), few[:, :, 1]
-        shares = torch.full(
-            (*ids.shape[:2], modality.vocabulary), (1 - SMOOTH) / modality.vocabulary
-        )
-        shares.scatter_add_(2, ids, SMOOTH * weights)
+    def hold(self, tokens: Tokens, modality: Modality) -> dict[str, Tensor]:
+        """Softened one-hots; several tokens share the weight of a position."""
+        assert isinstance(modality, Text) and tokens.ids is not None
+        total = tokens.weights.sum(2, keepdim=True)
+        weights = tokens.weights / total.clamp(min=1e-30)
+        spread = (1 - SMOOTH) / modality.vocabulary
+        shares = torch.full((*weights.shape[:2], modality.vocabulary), spread).to(weights)
+        shares.scatter_add_(2, tokens.ids, SMOOTH * weights)
         return {"logits": self.temperature * shares.log()}
 
     def noise(
