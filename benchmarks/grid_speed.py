@@ -5,11 +5,15 @@
 Four small networks x 3 seeds on ten real images of CIFAR-10 (one per class), recipe ``quick`` cut
 to 100 epochs; both sides test once, at the last epoch, on the 10,000 test images. The plain loop is
 what one writes without a library: networks of the same architectures, torch's own number of
-threads, batches of 256 that are normalised as they come. Both sides alter samples by the same
-augmentation. The two sides run in turn; ratios are medians over the pairs.
+threads, batches of 256 that are normalised as they come. Both sides begin from the same weights and
+draw the same orders, augmentations and boxes of CutMix, so that their accuracies can be compared
+cell by cell. The two sides run in turn; ratios are medians over the pairs. The grid's seconds hold
+the start of its processes, and in the first pair the trials of ``precision="auto"``, which are kept
+in an empty folder from then on; imports of this process are made before.
 
-Then each measure alone: batches of 1,000 against 64, channels last, 16 bits, and several seeds of a
-network in one call (``torch.func.stack_module_state``, ``vmap``).
+Then each measure of testing alone, and two that the grid does not take: several seeds of a network
+in one call (``torch.func.stack_module_state``, ``vmap``), and training with channels last (it pays
+for the ResNet, and would change the numbers of records that are there).
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import copy
 import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -32,11 +37,13 @@ from condensery.core.synthetic import SyntheticSet
 from condensery.data import Problem
 from condensery.evaluate import RECIPES, grid, shorten
 from condensery.evaluate.precision import gain
-from condensery.evaluate.train import TestSamples, accuracy, tested
+from condensery.evaluate.share import keep_memory
+from condensery.evaluate.train import TestSamples, accuracy, make_optimiser, tested
 from condensery.modality import Pixels
 from condensery.models import PeerSpec
 from condensery.records import circumstances
 from condensery.streams import Streams
+from condensery.types import Batch
 
 NETWORKS = ("convnet_mini", "vit_mini", "resnet_mini", "mlp")
 SEEDS = (0, 1, 2)
@@ -49,17 +56,17 @@ def plain(problem: Problem, synthetic: SyntheticSet) -> list[float]:
     found = []
     for seed in SEEDS:
         for name in NETWORKS:
-            torch.manual_seed(seed)
-            found.append(plain_cell(problem, synthetic, name))
+            found.append(plain_cell(problem, synthetic, name, seed))
     return found
 
 
-def plain_cell(problem: Problem, synthetic: SyntheticSet, name: str) -> float:
-    """Train one network, test it once."""
+def plain_cell(problem: Problem, synthetic: SyntheticSet, name: str, seed: int) -> float:
+    """Train one network, test it once; from the grid's weights, orders and draws."""
     recipe = shorten(RECIPES["quick"], epochs=EPOCHS).for_network(name, models.family(name))
     augmentation = recipe.augmentation(problem.modality)
-    generator = torch.Generator().manual_seed(torch.initial_seed())
-    network = models.build(PeerSpec(name), problem.modality, problem.classes, generator)
+    streams = grid.cell_streams(seed, name, recipe.name)
+    order, parameters, boxes = (streams(one) for one in ("order", "augment", "mix"))
+    network = models.build(PeerSpec(name), problem.modality, problem.classes, streams("weights"))
     kind = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[recipe.optimiser]
     extra = {"momentum": recipe.momentum} if recipe.optimiser == "sgd" else {}
     optimiser = kind(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, **extra)
@@ -68,9 +75,12 @@ def plain_cell(problem: Problem, synthetic: SyntheticSet, name: str) -> float:
     batch = synthetic.quantised().decode()
     network.train()
     for _ in range(EPOCHS):
-        for positions in torch.randperm(len(batch.y)).split(recipe.batch):
-            x = augmentation.apply(augmentation.draw(generator, len(positions)), batch.x[positions])
-            loss = F.cross_entropy(network(x), batch.y[positions])
+        for positions in torch.randperm(len(batch.y), generator=order).split(recipe.batch):
+            drawn = augmentation.draw(parameters, len(positions))
+            altered = Batch(augmentation.apply(drawn, batch.x[positions]), batch.y[positions])
+            if float(torch.rand((), generator=boxes)) < recipe.mix:
+                altered = augmentation.mix(boxes, altered, problem.classes)
+            loss = F.cross_entropy(network(altered.x), altered.y)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -135,20 +145,21 @@ def apart(one: list[float], other: list[float]) -> str:
             f"{largest:.2f} over {len(found)} cells")  # fmt: skip
 
 
-def measures(problem: Problem, synthetic: SyntheticSet) -> None:
+def measures(problem: Problem) -> None:
     """What each measure of testing brings, on one thread, median of three."""
-    torch.set_num_threads(1)
-    sizes = {size: TestSamples(problem, size=size) for size in (64, 256, 1000)}
-    print("testing 10,000 images, seconds on one thread: batches of 1,000 | 256 | 64 with channels "
-          "as they lie | 64, channels last | and 16 bits")  # fmt: skip
+    sizes = {size: TestSamples(problem, size=size) for size in (32, 64, 256, 1000)}
+    print("testing 10,000 images, seconds on one thread: batches of 1,000 | 256 | 64 | 32 with "
+          "channels as they lie | 32, channels last | and 16 bits")  # fmt: skip
     for name in NETWORKS:
         network = models.build(PeerSpec(name), problem.modality, 10, Streams(0)("weights")).eval()
         calls: list[Callable[[], Any]] = [
-            *(partial(lying, network, sizes[size]) for size in (1000, 256, 64)),
-            partial(accuracy, network, sizes[64]),
-            partial(tested, network, sizes[64], torch.bfloat16),
+            *(partial(lying, network, sizes[size]) for size in (1000, 256, 64, 32)),
+            partial(accuracy, network, sizes[32]),
+            partial(tested, network, sizes[32], "bfloat16"),
         ]
-        print(f"  {name}: " + " | ".join(f"{median_of(call, 3):.2f}" for call in calls), flush=True)
+        told = " | ".join(f"{median_of(call, 3):.2f}" for call in calls)
+        chosen = tested(network, sizes[32], "auto").precision
+        print(f"  {name}: {told}; auto takes {chosen}", flush=True)
 
 
 def median_of(call: Callable[[], Any], times: int) -> float:
@@ -165,7 +176,7 @@ def lying(network: torch.nn.Module, samples: TestSamples) -> int:
 def stacked(problem: Problem, synthetic: SyntheticSet) -> None:
     """Three seeds of a network in one call against one after another: forward and backward."""
     x, y = synthetic.quantised().decode()[:2]
-    print("a training step of three seeds, one after another against stacked, seconds:")
+    print("gradients of three seeds, seconds: one after another | channels last | stacked:")
     for name in NETWORKS:
         networks = [models.build(PeerSpec(name), problem.modality, 10, Streams(seed)("weights"))
                     for seed in SEEDS]  # fmt: skip
@@ -177,8 +188,12 @@ def stacked(problem: Problem, synthetic: SyntheticSet) -> None:
             print(f"  {name}: cannot be stacked ({str(error).splitlines()[0][:80]})")
             continue
         one_by_one = median_of(partial(alone, networks, x, y), 9)
+        for network in networks:
+            network.to(memory_format=torch.channels_last)
+        last = median_of(partial(alone, networks, x, y), 9)
         ratio = one_by_one / together
-        print(f"  {name}: {one_by_one:.4f} | {together:.4f}, {ratio:.2f} times as fast")
+        print(f"  {name}: {one_by_one:.4f} | {last:.4f} | {together:.4f}; stacked is {ratio:.2f} "
+              f"times as fast", flush=True)  # fmt: skip
 
 
 def loss(base: Any, x: torch.Tensor, y: torch.Tensor, own: Any, held: Any) -> torch.Tensor:
@@ -193,14 +208,27 @@ def alone(networks: list[Any], x: torch.Tensor, y: torch.Tensor) -> None:
         F.cross_entropy(network(x), y).backward()
 
 
+def imported(problem: Problem) -> None:
+    """Build everything once, so that neither side pays for this process's imports."""
+    for name in NETWORKS:
+        network = models.build(PeerSpec(name), problem.modality, 10, Streams(0)("weights"))
+        make_optimiser(network, RECIPES["quick"].for_network(name, models.family(name)))
+
+
 def main(count: int) -> None:
     """All measurements, with what they were made on."""
     problem = load_problem("cifar10")
     synthetic = random_start(problem, 1, Pixels(), Streams(0))
+    imported(problem)
     print(circumstances(), f"bfloat16 products: {gain():.2f} times as fast as float32", flush=True)
-    pairs(problem, synthetic, count)
-    measures(problem, synthetic)
-    stacked(problem, synthetic)
+    with tempfile.TemporaryDirectory() as empty:
+        os.environ["CONDENSERY_CACHE"] = empty
+        if count:
+            pairs(problem, synthetic, count)
+        torch.set_num_threads(1)
+        keep_memory()
+        measures(problem)
+        stacked(problem, synthetic)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import torch
 
 from condensery import models
 from condensery.errors import RunError, UsageError
-from condensery.evaluate import Override, Recipe, evaluate, grid, name_of
+from condensery.evaluate import Override, Recipe, evaluate, grid, name_of, precision
 from condensery.models.backbone import PeerSpec
 from condensery.records import Record, read
 
@@ -186,3 +186,26 @@ def test_records_are_plain_json(problem, rows, tmp_path):
     assert all(isinstance(json.loads(line), dict) for line in out.read_text().splitlines())
     assert read(out) == made
     assert all(isinstance(one, Record) for one in made)
+
+
+def test_records_tell_the_precision_that_each_network_was_tested_in(
+    problem, rows, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("CONDENSERY_CACHE", str(tmp_path))
+
+    def slow_convolutions(network, x):
+        return 0.5 if any(isinstance(one, torch.nn.Conv2d) for one in network.modules()) else 3.0
+
+    monkeypatch.setattr(precision, "times_faster", slow_convolutions)
+    found = evaluate(rows, problem, MODELS, recipe=SHORT, seeds=(0,), precision="auto")
+    told = {(one.model, one.circumstances["tested in"]) for one in found}
+    assert told == {("mlp", "bfloat16"), ("convnet_mini", "float32")}
+    again = evaluate(rows, problem, MODELS, recipe=SHORT, seeds=(0,), precision="auto")
+    assert [one.accuracy for one in again] == [one.accuracy for one in found]
+
+
+def test_two_processes_measure_what_one_does(problem, rows):
+    alone = evaluate(rows, problem, MODELS, recipe=SHORT, seeds=(0,))
+    shared = evaluate(rows, problem, MODELS, recipe=SHORT, seeds=(0,), workers=2)
+    assert [one.accuracy for one in shared] == [one.accuracy for one in alone]
+    assert [one.model for one in shared] == [one.model for one in alone]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from condensery.evaluate import share
-from condensery.evaluate.share import Claims, Here, each
+from condensery.evaluate.share import Claims, Here, each, keep_memory
 from condensery.records import read
 
 JOB = """
@@ -141,3 +141,55 @@ def test_what_another_job_finished_meanwhile_is_taken_over(tmp_path: Path) -> No
         found = list(each(Here(), run, "abc", str, claims, finished.get, 1))
     assert found == [(0, ord("a"), True), (1, 20, False), (2, ord("c"), True)]
     assert ran == ["a", "c"]
+
+
+def test_items_begin_in_their_order_but_the_longest_of_the_last_first() -> None:
+    seconds = {"a": 1.0, "b": 3.0, "c": 2.0}
+    ran: list[str] = []
+    given = "cb" + "ababacbu"  # nobody knows how long u takes
+
+    def length(item: str) -> float:
+        return seconds.get(item, float("inf"))
+
+    list(each(Here(), ran.append, given, str, Claims(None), lambda _: None, 2, length))
+    assert "".join(ran) == "cb" + "ubbbcaaa"
+    assert len("ababacbu") == 2 * share.LAST
+    ran.clear()
+    list(each(Here(), ran.append, given, str, Claims(None), lambda _: None, 1, length))
+    assert "".join(ran) == given  # one worker ends when it ends
+
+
+def test_without_known_lengths_the_order_stays() -> None:
+    ran: list[int] = []
+    list(each(Here(), ran.append, range(9), str, Claims(None), lambda _: None, 2))
+    assert ran == list(range(9))
+
+
+MEMORY = """
+    import resource, sys, torch
+    from condensery.evaluate.share import keep_memory
+    torch.set_num_threads(1)
+    if sys.argv[1] == "kept":
+        keep_memory()
+    def faults():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(2**22)
+    before = faults()
+    for _ in range(20):
+        torch.ones(2**22)
+    print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="page faults are counted on Linux")
+def test_kept_memory_is_not_asked_for_again() -> None:
+    command = [sys.executable, "-c", textwrap.dedent(MEMORY)]
+    faults = subprocess.run([*command, "kept"], capture_output=True, text=True, check=True)
+    assert int(faults.stdout) < 20 * 2**24 / 4096 / 10  # a tenth of the pages
+
+
+def test_memory_is_left_alone_where_the_c_library_cannot_be_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(share.ctypes, "CDLL", lambda name: object())
+    keep_memory()

@@ -205,8 +205,9 @@ def test_sixteen_bits_name_nearly_the_same_classes_and_leave_the_network_alone(p
     network = train_network(drawn(), PeerSpec("convnet_mini"), RECIPES["quick"], Streams(0))
     before = {name: one.clone() for name, one in network.state_dict().items()}
     exact, coarse = training.tested(network, TestSamples(problem)), None
-    coarse = training.tested(network, TestSamples(problem), torch.bfloat16)
+    coarse = training.tested(network, TestSamples(problem), "bfloat16")
     assert abs(exact.accuracy - coarse.accuracy) <= 0.05
+    assert (exact.precision, coarse.precision) == ("float32", "bfloat16")
     after = network.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert all(before[name].stride() == after[name].stride() for name in before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import pickle
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from condensery.data.problem import Problem, Split, SplitName
 from condensery.errors import RunError, UsageError
 from condensery.evaluate.precision import Precision, precision_from
 from condensery.evaluate.recipes import Recipe, recipe_from, shorten
-from condensery.evaluate.share import Claims, each, executor
+from condensery.evaluate.share import Claims, each, executor, keep_memory, started
 from condensery.evaluate.soft import HARD, Labels, Lesson, hired, labels_from
 from condensery.evaluate.train import (
     Diverged,
@@ -69,8 +70,9 @@ def evaluate(
     """Train fresh networks on each set and test them, cell by cell.
 
     Cells go seed by seed, network by network, so that rows that are compared stand side by side
-    from early on. Initial weights and batch orders depend on evaluation seed, network and recipe,
-    not on the row: differences between rows are paired.
+    from early on (of the last few the longest first, where workers share them). Initial weights
+    and batch orders depend on evaluation seed, network and recipe, not on the row: differences
+    between rows are paired.
 
     Args:
         rows: sets by row name, each with its replicate (condensation seed, or seed of a draw); see
@@ -98,7 +100,8 @@ def evaluate(
         choices: recipes for single sets and networks, by (row, replicate, name of the network), in
             the place of ``recipe``; all have one name.
         tolerant: a loss that is not finite gives an accuracy of 0 rather than an error; for trials.
-        precision: of testing, see ``condensery.evaluate.precision``; training has 32 bits.
+        precision: of testing, network by network, see ``condensery.evaluate.precision``; training
+            has 32 bits.
 
     Returns:
         One record a cell, also of those that were there already, in the order of the cells.
@@ -178,7 +181,7 @@ class Grid:
     labels: Labels = HARD
     choices: Choices = field(default_factory=dict)
     tolerant: bool = False
-    precision: torch.dtype = torch.float32
+    precision: Precision = "float32"
     teacher: Backbone | None = None
     condensed: int = 1
 
@@ -228,7 +231,7 @@ class Grid:
         taught = self.lesson(cell).nbytes(samples, synthetic.classes)
         last = found.accuracy if found else 0.0
         best = None if curve is None else max([last, *(accuracy for _, accuracy in curve)])
-        told = str(self.precision).removeprefix("torch.")
+        told = {"tested in": found.precision} if found else {}
         return Record(
             row=cell.subject.row, model=name, seen=bool({name, cell.spec.name} & self.seen),
             replicate=cell.subject.replicate, seed=cell.seed, recipe=recipe.name,
@@ -237,7 +240,7 @@ class Grid:
             stored_bytes=cell.subject.stored_bytes + taught, epochs=epochs, updates=updates,
             seconds=seconds, condense_seconds=synthetic.about.get("seconds"),
             settings=applied.values() | soft, fingerprint=cell.subject.fingerprint,
-            circumstances=files.circumstances() | {"tested in": told},
+            circumstances=files.circumstances() | told,
             labels=self.labels.told(name_of(self.labels.teacher)),
             class_accuracy=found.class_accuracy if found else None,
             confusion=found.confusion if found and self.problem.classes <= CONFUSED else None,
@@ -374,14 +377,22 @@ def _measured(
     if not cells:
         return
     workers = min(workers, len(cells))
+    if workers > 1:
+        started(_begin_worker)
     for one in {cell.subject.synthetic.modality for cell in cells} if workers > 1 else ():
         grid.samples(one)  # before the others start, so that they share its memory
     given = grid.for_others() if workers > 1 else ()
+    took = dict[tuple[str, PeerSpec], float]()
+
+    def length(cell: Cell) -> float:
+        return took.get((cell.subject.row, cell.spec), math.inf)
+
     with board.claims() as claims, executor(workers, _begin_worker, given) as work:
         measure = grid.measure if workers == 1 else _measure
-        done = each(work, measure, cells, board.key, claims, board.there, workers)
+        done = each(work, measure, cells, board.key, claims, board.there, workers, length)
         try:
             for place, record, ours in done:
+                took[record.row, cells[place].spec] = record.seconds
                 if ours and board.out is not None:
                     files.append(board.out, [record])
                 yield place, record
@@ -396,6 +407,7 @@ def _begin_worker(sent: bytes, samples: dict[Modality, TestSamples]) -> None:
     """What each process does first: small networks are fastest on one thread each."""
     global _worker_grid
     torch.set_num_threads(1)
+    keep_memory()
     _worker_grid = Grid.from_other(sent, samples)
 
 

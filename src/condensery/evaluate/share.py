@@ -6,22 +6,27 @@ while it works. A claim whose owner died, or was not heard of for a while, is an
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
+import math
 import multiprocessing
 import os
 import socket
+import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 BEAT, SILENCE = 5.0, 60.0  # seconds between signs of life, and after which an owner counts as dead
+SLOW_IMPORTS = ("torch._dynamo", "timm", "transformers")
+LAST = 4  # items of each worker, among which the longest goes first
 
 
 class Claims:
@@ -147,11 +152,36 @@ def executor(workers: int, begin: Callable[..., None], given: tuple[Any, ...]) -
     """
     if workers == 1:
         return Here()
-    how = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(how)
-    if how == "forkserver":
-        context.set_forkserver_preload([begin.__module__])
-    return ProcessPoolExecutor(workers, context, begin, given)
+    return ProcessPoolExecutor(workers, started(begin), begin, given)
+
+
+def started(begin: Callable[..., None]) -> BaseContext:
+    """The clean process, which imports from now on, beside what this process does meanwhile."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver
+
+    context = multiprocessing.get_context("forkserver")
+    # What this process has needed the others will, and each import takes about a second.
+    needed = [name for name in SLOW_IMPORTS if name in sys.modules]
+    context.set_forkserver_preload([begin.__module__, *needed])
+    forkserver.ensure_running()
+    return context
+
+
+def keep_memory() -> None:
+    """Let this process keep the memory that it frees, where its C library can be told so.
+
+    A small network's test frees some megabytes after each layer and asks for them again. Where they
+    went back to the system in between, each page is cleared anew: a fifth of the time.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return  # a system with another C library
+    trim_threshold, mmap_threshold = -1, -3  # as in malloc.h
+    mallopt(trim_threshold, 2**30)
+    mallopt(mmap_threshold, 2**25)  # the largest that it takes
 
 
 def each(
@@ -162,22 +192,29 @@ def each(
     claims: Claims,
     known: Callable[[T], R | None],
     most: int,
+    length: Callable[[T], float] = lambda _: math.inf,
 ) -> Iterator[tuple[int, R, bool]]:
     """Run every item once, here or in another job, as they are done.
+
+    They begin in their order; of the last few the longest first, so that at the end no worker is
+    left alone with a long one.
 
     Args:
         work: where. call: what to do with an item. items: what there is. key: its name among jobs.
         known: the result of another job, where there is one by now.
-        most: items that are under way at once.
+        most: items that are under way at once. length: seconds that an item will take, as far as
+            is known by now; infinite where it is not.
 
     Yields:
         (position of the item, its result, whether it was run by this job).
     """
-    ready, running = deque(range(len(items))), dict[Future[R], int]()
+    ready, running = list(range(len(items))), dict[Future[R], int]()
     elsewhere: list[int] = []
     while ready or running or elsewhere:
         while ready and len(running) < most:
-            place = ready.popleft()
+            last = most > 1 and len(ready) <= LAST * most
+            place = max(ready, key=lambda one: length(items[one])) if last else ready[0]
+            ready.remove(place)
             if not claims.take(key(items[place])):
                 elsewhere.append(place)
                 continue

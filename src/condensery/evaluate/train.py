@@ -15,6 +15,7 @@ from condensery import models
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem, SplitName
 from condensery.errors import RunError, UsageError
+from condensery.evaluate.precision import Precision, precision_of
 from condensery.evaluate.probe import probed
 from condensery.evaluate.recipes import Recipe
 from condensery.evaluate.soft import Lesson
@@ -229,7 +230,7 @@ class TestSamples:
             trained on (an imported set may have been made with other constants than ours).
         device: where the networks are.
         size: samples in a batch; None: few on a CPU, where the values between two layers should
-            stay in its cache (1,000 at once take 1.5 to 3 times as long as 64), else 1,000.
+            stay in its cache (1,000 at once take 1.5 to 3 times as long as 32), else 1,000.
     """
 
     __test__ = False  # not a test of pytest's
@@ -245,7 +246,7 @@ class TestSamples:
         self.split = problem.split(split)
         self.modality = modality or problem.modality
         self.device = device
-        self.size = size or (64 if torch.device(device).type == "cpu" else 1000)
+        self.size = size or (32 if torch.device(device).type == "cpu" else 1000)
         self.classes = problem.classes
         count = len(self.split) * int(np.prod(self.modality.shape)) * 4
         # One tensor, so that processes can share its memory.
@@ -283,10 +284,12 @@ class Tested(NamedTuple):
     Attributes:
         accuracy: the part of the samples whose class it names, in [0, 1].
         confusion: counts ``[true class][predicted class]``.
+        precision: that it was tested in.
     """
 
     accuracy: float
     confusion: list[list[int]]
+    precision: str = "float32"
 
     @property
     def class_accuracy(self) -> list[float]:
@@ -295,17 +298,19 @@ class Tested(NamedTuple):
 
 
 def tested(
-    backbone: Backbone, samples: TestSamples, precision: torch.dtype = torch.float32
+    backbone: Backbone, samples: TestSamples, precision: Precision = "float32"
 ) -> Tested:
     """Test a network; it is left in evaluation mode.
 
     Args:
-        precision: of products and convolutions (``torch.autocast``); norms and sums keep 32 bits.
+        precision: of products and convolutions (``torch.autocast``; norms and sums keep 32 bits),
+            see ``condensery.evaluate.precision``.
     """
     backbone.eval()
     kind, counts = torch.device(samples.device).type, None
     network = _laid_out(backbone, kind)
-    low = torch.autocast(kind, precision, enabled=precision != torch.float32)
+    chosen = precision_of(precision, network, next(iter(samples)).x)
+    low = torch.autocast(kind, chosen, enabled=chosen != torch.float32)
     with torch.inference_mode(), low:
         for batch in samples:
             logits = network(batch.x, batch.mask)
@@ -316,7 +321,8 @@ def tested(
     assert counts is not None
     confusion = counts.view(samples.classes, -1)
     right = int(confusion.diagonal().sum())
-    return Tested(right / len(samples), confusion.tolist())
+    told = str(chosen).removeprefix("torch.")
+    return Tested(right / len(samples), confusion.tolist(), told)
 
 
 def accuracy(backbone: Backbone, samples: TestSamples) -> float:
