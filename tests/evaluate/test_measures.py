@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from cases import sounds
 from condensery.artefact import save
+from condensery.core.starts import random_start
+from condensery.data.problem import Split
 from condensery.errors import UsageError
 from condensery.evaluate import (
     RECIPES,
     Recipe,
     baselines,
+    cost,
     embeddings,
     evaluate,
     neighbours,
     recipes,
+    train,
 )
 from condensery.evaluate.cost import costs, kept_out
-from condensery.evaluate.measures import measure
+from condensery.evaluate.measures import check, measure
 from condensery.evaluate.neighbours import LEAK, write_neighbours
+from condensery.evaluate.usual import usual
 from condensery.models.backbone import PeerSpec
+from condensery.streams import Streams
 
 SHORT = Recipe("short", updates=6, batch=64, lr=0.02)
 
@@ -110,6 +118,96 @@ def test_a_measure_is_not_made_twice_of_one_set(problem, drawn, tmp_path: Path):
     assert measure(tmp_path, problem, "neighbours") is None
     with pytest.raises(UsageError, match="neighbours, embeddings, cost"):
         measure(tmp_path, problem, "neighbors")
+
+
+def test_what_was_measured_of_another_set_start_or_data_is_measured_anew(problem, drawn, tmp_path):
+    save(drawn(0, per_class=1), tmp_path / "synthetic")
+    path = measure(tmp_path, problem, "neighbours")
+    before = json.loads(path.read_text())
+    os.utime(path, (2**33, 2**33))  # times of files say nothing
+    save(drawn(1, per_class=1), tmp_path / "synthetic")
+    assert measure(tmp_path, problem, "neighbours") == path
+    after = json.loads(path.read_text())
+    assert before["made_of"]["set"] != after["made_of"]["set"]
+    assert before["nearest"] != after["nearest"]
+    fewer = dataclasses.replace(
+        problem, train=Split(problem.train.samples[:30], problem.train.labels[:30])
+    )
+    assert measure(tmp_path, fewer, "neighbours") == path
+    save(drawn(2, per_class=1), tmp_path / "start")
+    assert measure(tmp_path, fewer, "neighbours") == path
+    assert measure(tmp_path, fewer, "neighbours") is None
+    path.write_text("{")
+    assert measure(tmp_path, fewer, "neighbours") == path
+
+
+def test_a_set_without_a_run_is_measured_in_its_own_folder(problem, drawn, tmp_path):
+    folder = save(drawn(per_class=1), tmp_path / "bare")
+    assert measure(folder, problem, "neighbours") == folder / "neighbours.json"
+    assert measure(folder, problem, "neighbours") is None
+    assert measure(folder / "synthetic.safetensors", problem, "neighbours") is None
+
+
+def test_no_class_is_emptied_and_none_gives_more_than_a_fifth(problem):
+    label = problem.train.labels
+    few = np.concatenate([np.flatnonzero(label == 0)[:20], np.flatnonzero(label == 1)[:7],
+                          np.flatnonzero(label == 2)[:2]])  # fmt: skip
+    small = dataclasses.replace(
+        problem, train=Split(problem.train.samples[few], problem.train.labels[few])
+    )
+    rest, checks = kept_out(small, 0)
+    assert np.bincount(checks.split.labels, minlength=3).tolist() == [4, 1, 0]
+    assert np.bincount(rest.train.labels).tolist() == [16, 6, 2]
+    tiny = dataclasses.replace(
+        problem, train=Split(problem.train.samples[:6], problem.train.labels[:6])
+    )
+    with pytest.raises(UsageError, match="less than five"):
+        kept_out(tiny, 0)
+
+
+@pytest.mark.parametrize(("updates", "checked"), [(20, 20), (100, 50), (150, 50), (151, 51)])
+def test_a_cost_is_checked_fifty_times_however_long_an_epoch_is(
+    problem, drawn, updates, checked, monkeypatch
+):
+    seen = []
+
+    def pretend(synthetic, spec, recipe, streams, after_update):
+        for update in range(1, updates + 1):
+            after_update(update, None)
+
+    def tested(backbone, checks):
+        seen.append(backbone)
+        return train.Tested(0.5, [])
+
+    monkeypatch.setattr(cost, "train_network", pretend)
+    monkeypatch.setattr(cost, "tested", tested)
+    long = Recipe("long", updates=updates, batch=4)
+    curve = cost._curve(drawn(per_class=3), PeerSpec("mlp"), long, Streams(0), None)
+    assert len(curve) == len(seen) == checked
+    passes = [where for _, where, _ in curve]
+    assert passes == sorted(passes)
+    # Nine samples in batches of four: the last of each epoch, that would be alone, joins another.
+    assert passes[-1] == updates // 2 * 9 + updates % 2 * 4
+
+
+def test_measures_of_sound_take_a_network_that_hears(tmp_path):
+    problem = sounds()
+    synthetic = random_start(problem, 1, problem.modality.codec(1), Streams(0))
+    spec, recipe = usual(problem.modality)
+    found = embeddings(synthetic, problem, updates=2)
+    assert found["network"] == spec.name == "spectrogram_cnn"
+    told = costs(synthetic, problem, recipe=dataclasses.replace(recipe, epochs=2), longest=0.0)
+    assert told["network"] == "spectrogram_cnn"
+
+
+def test_what_no_network_looks_at_is_said_before_anything_is_made(problem):
+    class Smell:
+        kind = "smell"
+
+    with pytest.raises(UsageError, match="smell, only at image and audio"):
+        check("cost", Smell())
+    check("neighbours", Smell())
+    check("cost", problem.modality)
 
 
 def test_the_whole_data_are_a_row_of_their_own_length(problem, drawn, monkeypatch):

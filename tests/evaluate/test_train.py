@@ -139,6 +139,29 @@ def test_statistics_go_on_being_learned_after_a_check(problem, drawn):
     assert torch.equal(checked.linear.weight, plain.linear.weight)
 
 
+def test_a_look_after_every_update_changes_nothing(problem, drawn):
+    samples, looks = TestSamples(problem), []
+
+    def look(update, backbone):
+        looks.append((update, backbone.training))
+        accuracy(backbone, samples)
+
+    recipe = dataclasses.replace(SHORT, updates=5, batch=2)
+    batch, trained = drawn().quantised().decode(), []
+    for after_update in (look, None):
+        with torch.random.fork_rng():
+            network = Normed()
+        network.load_state_dict({
+            name: torch.linspace(0, 1, one.numel()).view_as(one).to(one)
+            for name, one in network.state_dict().items()
+        })  # fmt: skip
+        training.fit(network, batch, recipe, Streams(0), problem.modality, 3,
+                     after_update=after_update)  # fmt: skip
+        trained.append(network.state_dict())
+    assert looks == [(update, True) for update in range(1, 6)]
+    assert all(torch.equal(trained[0][name], one) for name, one in trained[1].items())
+
+
 def test_cutmix_gives_labels_that_sum_to_one_at_its_probability(problem, drawn):
     batch = drawn().decode()
     alter = training._altering(Recipe("x", mix=0.5), Streams(0), problem.modality, 3, Lesson())

@@ -59,7 +59,7 @@ def run(arguments: Sequence[str]) -> None:
         values["rows"] = ()
     by_class, wanted = values.pop("by_class", False), values.pop("measure", ())
     values |= _labels(values)
-    _check_measures(wanted)
+    _check_measures(directories, wanted)
     with Told() as told:
         records = evaluate(directories, **values, on_record=told)
     _print(directories, records, by_class)
@@ -68,14 +68,17 @@ def run(arguments: Sequence[str]) -> None:
     next_command("condensery", "report", *directories, "--out", common)
 
 
-def _check_measures(wanted: Sequence[str]) -> None:
-    """Say that one is unknown before any network is trained."""
-    from condensery.errors import unknown
-    from condensery.evaluate.measures import MEASURES
+def _check_measures(directories: Sequence[Path], wanted: Sequence[str]) -> None:
+    """Say what cannot be measured before any network is trained."""
+    if not wanted:
+        return
+    from condensery.artefact import load
+    from condensery.evaluate.measures import check
 
-    for name in wanted:
-        if name not in MEASURES:
-            raise unknown("measure", name, MEASURES)
+    for directory in directories:
+        modality = load(directory).modality
+        for name in wanted:
+            check(name, modality)
 
 
 def _measure(directories: Sequence[Path], wanted: Sequence[str], values: Mapping[str, Any]) -> None:

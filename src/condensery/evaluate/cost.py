@@ -21,9 +21,11 @@ from condensery.artefact.files import write_json
 from condensery.core.starts import kmeans_start
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem, Split
+from condensery.errors import UsageError
 from condensery.evaluate.baselines import plain_codec
-from condensery.evaluate.recipes import RECIPES, Recipe
-from condensery.evaluate.train import TestSamples, tested, train_network
+from condensery.evaluate.recipes import Recipe
+from condensery.evaluate.train import TestSamples, family_of, tested, train_network
+from condensery.evaluate.usual import usual
 from condensery.models.backbone import Backbone, PeerSpec
 from condensery.records import circumstances
 from condensery.scores import break_even
@@ -31,7 +33,6 @@ from condensery.streams import Streams
 
 LADDER = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 KEPT_OUT, CHECKS, LESS = 1000, 50, 0.005
-NETWORK = PeerSpec("convnet_mini")
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,16 @@ class Training:
 def costs(
     synthetic: SyntheticSet,
     problem: Problem,
-    spec: PeerSpec = NETWORK,
-    recipe: Recipe = RECIPES["quick"],
+    spec: PeerSpec | None = None,
+    recipe: Recipe | None = None,
     seed: int = 0,
     longest: float = 120.0,
 ) -> dict[str, Any]:
     """Seconds, bytes and the break-even of a set, on one network.
 
     Args:
-        synthetic: the set; its card tells what condensing took. spec: the network that is trained.
+        synthetic: the set; its card tells what condensing took. spec: the network that is trained,
+            and recipe: how; None: usual ones for this kind of samples.
         seed: of the samples that are kept out, of k-means and of trainings.
         longest: the ladder is climbed until all of its trainings took so many seconds.
 
@@ -74,6 +76,9 @@ def costs(
         (the rung that counts; None where none reaches the target), ``break_even`` in words, and
         ``whole``: whether the ladder was climbed to its end.
     """
+    if spec is None or recipe is None:
+        network, training = usual(synthetic.modality)
+        spec, recipe = spec or network, recipe or training
     rest, checks = kept_out(problem, seed)
     streams = Streams(seed).child("cost")
     # What is done for the first time takes twice as long: neither side shall pay for that.
@@ -114,15 +119,22 @@ def costs(
 def kept_out(problem: Problem, seed: int) -> tuple[Problem, TestSamples]:
     """The problem without some training samples, and these, to read accuracies on.
 
-    A thousand of them, a fifth of the split at most, drawn alike from all classes.
+    A thousand of them, drawn alike from all classes, and a fifth of each class at most: none is
+    emptied, and a class of fewer than five samples gives none.
+
+    Raises:
+        UsageError: no class has five samples.
     """
-    count = min(KEPT_OUT, len(problem.train) // 5)
-    each = max(1, count // problem.classes)
+    each = max(1, KEPT_OUT // problem.classes)
+    positions = {label: problem.of(label) for label in problem.labels}
     out = np.concatenate([
-        problem.of(label)[torch.randperm(
-            len(problem.of(label)), generator=Streams(seed)("kept out", label))[:each].numpy()]
-        for label in problem.labels
+        own[torch.randperm(len(own), generator=Streams(seed)("kept out", label)).numpy()]
+        [: min(each, len(own) // 5)]
+        for label, own in positions.items()
     ])  # fmt: skip
+    if not len(out):
+        raise UsageError(f"{problem.name} has less than five training samples of each class, too "
+                         f"few to keep some out and read accuracies on them")  # fmt: skip
     rest = np.setdiff1d(np.arange(len(problem.train)), out)
 
     def part(where: np.ndarray) -> Split:
@@ -135,22 +147,25 @@ def kept_out(problem: Problem, seed: int) -> tuple[Problem, TestSamples]:
 def _curve(
     synthetic: SyntheticSet, spec: PeerSpec, recipe: Recipe, streams: Streams, checks: TestSamples
 ) -> list[tuple[float, int, float]]:
-    """(seconds of training, samples seen, accuracy) at each fiftieth of a training."""
+    """(seconds of training, samples seen, accuracy) at each fiftieth of a training's updates."""
     samples = len(synthetic) * synthetic.codec.multiplies
-    epochs, updates = recipe.length(samples)
-    every, found = max(1, epochs // CHECKS), list[tuple[float, int, float]]()
+    applied = recipe.for_network(spec.name, family_of(spec, None))
+    per_epoch, updates = applied.per_epoch(samples), applied.length(samples)[1]
+    every, found = max(1, updates // CHECKS), list[tuple[float, int, float]]()
     checking, begin = 0.0, time.perf_counter()
 
-    def watch(epoch: int, backbone: Backbone) -> None:
+    def check(update: int, backbone: Backbone) -> None:
         nonlocal checking
-        if epoch % every and epoch < epochs:
+        if update % every and update < updates:
             return
         now = time.perf_counter()
         accuracy = tested(backbone, checks).accuracy
-        found.append((now - begin - checking, epoch * samples, accuracy))
+        epochs, more = divmod(update, per_epoch)
+        seen = epochs * samples + more * applied.batch
+        found.append((now - begin - checking, seen, accuracy))
         checking += time.perf_counter() - now
 
-    train_network(synthetic, spec, recipe, streams, watch=watch)
+    train_network(synthetic, spec, recipe, streams, after_update=check)
     return found
 
 

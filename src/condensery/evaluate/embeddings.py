@@ -10,10 +10,11 @@ import torch
 
 from condensery.artefact.files import write_json
 from condensery.core.synthetic import SyntheticSet
-from condensery.core.teacher import TEACHER, teacher
+from condensery.core.teacher import teacher
 from condensery.data.problem import Problem
 from condensery.evaluate.grid import name_of
 from condensery.evaluate.probe import embedded
+from condensery.evaluate.usual import usual
 from condensery.models.backbone import PeerSpec
 from condensery.streams import Streams
 
@@ -24,7 +25,7 @@ def embeddings(
     synthetic: SyntheticSet,
     problem: Problem,
     start: SyntheticSet | None = None,
-    network: PeerSpec = TEACHER,
+    network: PeerSpec | None = None,
     updates: int = 300,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -32,7 +33,8 @@ def embeddings(
 
     Args:
         synthetic: the set. start: its step-0 set. network: that looks; from scratch it learns from
-            the training split first, for so many updates.
+            the training split first, for so many updates. None: a small one for this kind of
+            samples.
         seed: of the network, of the real samples that are drawn (``REAL`` of each class at most),
             and of t-SNE.
 
@@ -40,6 +42,7 @@ def embeddings(
         Plain values: ``network``, ``updates``, ``points``, each with ``kind`` (``real``,
         ``synthetic`` or ``start``), ``label``, ``pca`` and ``tsne`` (two coordinates each).
     """
+    network = network or usual(synthetic.modality)[0]
     streams = Streams(seed).child("embeddings")
     backbone = teacher(network, problem, streams.child("network"), torch.device("cpu"), None,
                        updates).eval()  # fmt: skip

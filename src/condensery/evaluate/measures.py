@@ -2,55 +2,104 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from condensery.artefact import load
+from condensery.artefact.files import write_json
+from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.errors import unknown
 from condensery.evaluate.cost import write_costs
 from condensery.evaluate.embeddings import write_embeddings
+from condensery.evaluate.grid import fingerprint
 from condensery.evaluate.neighbours import write_neighbours
+from condensery.evaluate.usual import usual
+from condensery.modality import Modality
+
+Make = Callable[[SyntheticSet, Problem, Path, SyntheticSet | None], object]
+
+
+class Measure(NamedTuple):
+    """One of them.
+
+    Attributes:
+        file: its name in the run's directory. make: from the set, its data, the directory and the
+            step-0 set. network: whether a network has to look at the samples.
+    """
+
+    file: str
+    make: Make
+    network: bool
+
+
+def check(name: str, modality: Modality) -> None:
+    """Say at once what cannot be measured of a set.
+
+    Raises:
+        UsageError: an unknown name, or a kind of samples that no network is chosen for.
+    """
+    if name not in MEASURES:
+        raise unknown("measure", name, MEASURES)
+    if MEASURES[name].network:
+        usual(modality)
 
 
 def measure(directory: Path, problem: Problem, name: str) -> Path | None:
-    """Measure one thing of a run, unless that was done of this very set.
+    """Measure one thing of a run, unless that was done of this very set and data.
 
     Args:
-        directory: of the run. problem: its data. name: of ``MEASURES``.
+        directory: of the run, or of a set alone. problem: its data. name: of ``MEASURES``.
 
     Returns:
         The file, or None where it was there already.
 
     Raises:
-        UsageError: an unknown name.
+        UsageError: there is no set, or see ``check``.
     """
-    if name not in MEASURES:
-        raise unknown("measure", name, MEASURES)
-    file, make = MEASURES[name]
-    path, made_of = directory / file, directory / "synthetic" / "card.json"
-    fresh = path.is_file() and path.stat().st_mtime >= made_of.stat().st_mtime
-    if fresh:
+    synthetic = load(directory)
+    check(name, synthetic.modality)
+    folder = directory.parent if directory.is_file() else directory
+    start = load(folder / "start") if (folder / "start").is_dir() else None
+    made_of = {
+        "set": fingerprint(synthetic),
+        "start": None if start is None else fingerprint(start),
+        "seconds": synthetic.about.get("seconds"),
+        "data": problem.fingerprint,
+    }
+    path = folder / MEASURES[name].file
+    if _read(path).get("made_of") == made_of:
         return None
-    make(directory, problem)
+    MEASURES[name].make(synthetic, problem, folder, start)
+    write_json(path, _read(path) | {"made_of": made_of})
     return path
 
 
-def _neighbours(directory: Path, problem: Problem) -> object:
-    return write_neighbours(load(directory), problem, directory)
+def _read(path: Path) -> dict[str, Any]:
+    """What was measured before; nothing where it is not there or was damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
-def _embeddings(directory: Path, problem: Problem) -> object:
-    start = load(directory / "start") if (directory / "start").is_dir() else None
-    return write_embeddings(load(directory), problem, directory, start)
+def _neighbours(
+    synthetic: SyntheticSet, problem: Problem, folder: Path, start: SyntheticSet | None
+) -> object:
+    return write_neighbours(synthetic, problem, folder)
 
 
-def _costs(directory: Path, problem: Problem) -> object:
-    return write_costs(load(directory), problem, directory)
+def _costs(
+    synthetic: SyntheticSet, problem: Problem, folder: Path, start: SyntheticSet | None
+) -> object:
+    return write_costs(synthetic, problem, folder)
 
 
-MEASURES: dict[str, tuple[str, Callable[[Path, Problem], object]]] = {
-    "neighbours": ("neighbours.json", _neighbours),
-    "embeddings": ("embeddings.json", _embeddings),
-    "cost": ("costs.json", _costs),
+MEASURES: dict[str, Measure] = {
+    "neighbours": Measure("neighbours.json", _neighbours, network=False),
+    "embeddings": Measure("embeddings.json", write_embeddings, network=True),
+    "cost": Measure("costs.json", _costs, network=True),
 }

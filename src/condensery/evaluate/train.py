@@ -41,6 +41,7 @@ def train_network(
     device: str | torch.device = "cpu",
     watch: Watch | None = None,
     lesson: Lesson | None = None,
+    after_update: Watch | None = None,
 ) -> Backbone:
     """Train a fresh network on the exported form of a set (quantised, then decoded, once).
 
@@ -54,6 +55,7 @@ def train_network(
         modules: factories of the user's own networks.
         watch: called as ``watch(epoch, backbone)`` after each epoch, counted from 1.
         lesson: what it learns from; None: hard labels.
+        after_update: called as ``after_update(update, backbone)`` after each, counted from 1.
 
     Returns:
         The trained network, in evaluation mode; with a linear layer in place of its head where the
@@ -74,7 +76,7 @@ def train_network(
     if applied.solver == "ridge":
         return probed(backbone, batch, applied, streams, modality, classes, lesson)
     frozen = applied.batch_norm == "eval" and spec.weights is not None
-    fit(backbone, batch, applied, streams, modality, classes, frozen, watch, lesson)
+    fit(backbone, batch, applied, streams, modality, classes, frozen, watch, lesson, after_update)
     return backbone.eval()
 
 
@@ -93,6 +95,7 @@ def fit(
     frozen_statistics: bool = False,
     watch: Watch | None = None,
     lesson: Lesson | None = None,
+    after_update: Watch | None = None,
 ) -> None:
     """Train a network in place on decoded samples, by a recipe without overrides.
 
@@ -104,6 +107,7 @@ def fit(
         streams: order, augmentation, mixing and dropout have one each.
         frozen_statistics: batch norm stays in evaluation mode.
         lesson: targets of altered samples, and the loss; None: hard labels.
+        watch, after_update: see ``train_network``; each may leave evaluation mode behind.
 
     Raises:
         Diverged: the loss is not finite; says in which epoch.
@@ -115,6 +119,12 @@ def fit(
     per_epoch = recipe.per_epoch(len(batch.y))
     order, alter = streams("order"), _altering(recipe, streams, modality, classes, lesson)
     done = 0
+
+    def tell(update: int) -> None:
+        if after_update is not None:
+            after_update(update, backbone)
+            _training_mode(backbone, recipe, frozen_statistics)
+
     with borrow(streams("dropout")):
         for epoch in range(1, epochs + 1):
             _training_mode(backbone, recipe, frozen_statistics)
@@ -125,6 +135,7 @@ def fit(
                 altered = alter(_pick(batch, positions))
                 total += _update(backbone, optimiser, rate, altered, lesson)
                 done += 1
+                tell(done)
             if not torch.isfinite(total):
                 raise Diverged(f"the loss is not finite in epoch {epoch} of {epochs}: "
                                f"lower its rate in the recipe")  # fmt: skip

@@ -1,0 +1,31 @@
+"""The network and the recipe that a measure of a run takes when nobody names one."""
+
+from __future__ import annotations
+
+from condensery.core.teacher import TEACHER
+from condensery.errors import UsageError
+from condensery.evaluate.recipes import RECIPES, Recipe
+from condensery.modality import Modality
+from condensery.models.backbone import PeerSpec
+
+USUAL: dict[str, tuple[PeerSpec, Recipe]] = {
+    "image": (TEACHER, RECIPES["quick"]),
+    # Of waveforms and of spectrograms; with AdamW, see recipe ``sound``.
+    "audio": (
+        PeerSpec("spectrogram_cnn", optimiser="adamw", lr=1e-3, weight_decay=1e-2),
+        RECIPES["sound"],
+    ),
+}
+
+
+def usual(modality: Modality) -> tuple[PeerSpec, Recipe]:
+    """A small network that reads samples of this kind, and the recipe that suits it.
+
+    Raises:
+        UsageError: there is none for this kind; says what to do instead.
+    """
+    if modality.kind not in USUAL:
+        raise UsageError(f"no network is chosen yet to look at {modality.kind}, only at "
+                         f"{' and '.join(USUAL)}: leave embeddings and cost out of --measure, or "
+                         f"name the network in Python")  # fmt: skip
+    return USUAL[modality.kind]
