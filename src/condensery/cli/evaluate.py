@@ -70,12 +70,14 @@ def run(arguments: Sequence[str]) -> None:
 
 def _check_measures(directories: Sequence[Path], wanted: Sequence[str]) -> None:
     """Say what cannot be measured before any network is trained."""
-    if not wanted:
-        return
     from condensery.artefact import load
-    from condensery.evaluate.measures import check
+    from condensery.errors import unknown
+    from condensery.evaluate.measures import MEASURES, check
 
-    for directory in directories:
+    for name in wanted:
+        if name not in MEASURES:
+            raise unknown("measure", name, MEASURES)
+    for directory in directories if wanted else ():
         modality = load(directory).modality
         for name in wanted:
             check(name, modality)
