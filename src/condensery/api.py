@@ -57,6 +57,7 @@ def condense(
     label: str | None = None,
     size: int | tuple[int, int] | None = None,
     validation: float = 0.0,
+    tokenizer: str | None = None,
     quiet: bool = False,
 ) -> SyntheticSet:
     """Turn a labelled data set into ``per_class`` stored synthetic samples per class.
@@ -79,6 +80,7 @@ def condense(
         data_dir, label, size: how data given by name or path are read; see ``load_problem``.
         validation: share of each class's training samples that condensing does not see, so that
             settings can be chosen on them (``evaluate(..., split="val")``).
+        tokenizer: of text: a folder, or a hub id; None: ``bert-base-uncased``.
         quiet: no progress line.
 
     Returns:
@@ -91,6 +93,9 @@ def condense(
     where: dict[str, Any] = {
         "data_dir": data_dir, "label": label, "size": size, "validation": validation
     }  # fmt: skip
+    if tokenizer is not None:
+        at = Path(tokenizer).expanduser()
+        where["tokenizer"] = str(at.resolve()) if at.is_dir() else tokenizer
     problem = load_problem(data, **where)
     plan = changed(resolve(method, preset, problem, per_class), settings or {})
     run = Run(
@@ -307,13 +312,17 @@ def _problems(
     return found
 
 
+# Of how a run's data were loaded: what holds for other data given in their place.
+SAME_WAY = ("label", "size", "validation", "tokenizer")
+
+
 def _run_source(directory: str | Path, data: Any) -> Mapping[str, Any]:
     """How the data of a run are loaded: as it was condensed, from the place that is given now."""
     path = Path(directory)
     config = RunDirectory(path).config() if (path / "config.json").is_file() else {}
     source = config.get("source") or {}
     if data is not None:
-        same_way = {one: source[one] for one in ("label", "size", "validation") if one in source}
+        same_way = {one: source[one] for one in SAME_WAY if one in source}
         return {**(same_way if isinstance(data, str | Path) else {}), "data": data}
     if not source:
         raise UsageError(f"{directory} does not say where its data are: give --data")

@@ -40,8 +40,9 @@ OPTIONS = (
     Option("--out", "the run directory", "DIR", standard="runs/DATA-METHOD-ipcN-seedN"),
     DATA_DIR,
     Option("--label", "the column of labels, where there are several", "COLUMN"),
-    Option("--size", "side, or height,width, to which images are brought", "N",
-           int | tuple[int, int], "their own"),
+    Option("--size", "side, or height,width, of images; samples, or samples,rate, of clips; "
+           "tokens of texts", "N", int | tuple[int, int], "their own; of texts 64"),
+    Option("--tokenizer", "of texts: a folder or a hub id", "NAME", standard="bert-base-uncased"),
     Option("--validation", "share of the training samples kept for evaluate --split val", "X",
            float, "0"),
     DEVICE,

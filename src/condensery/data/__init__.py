@@ -12,7 +12,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from condensery import hub
-from condensery.data import sounds
+from condensery.data import sounds, texts
 from condensery.data.arrays import from_dataset, from_tuple, read_npz
 from condensery.data.assemble import from_found, from_layout
 from condensery.data.builtin import HOW, digits, hub_images, hub_layout, places
@@ -114,6 +114,18 @@ DATA: dict[str, Source] = {
         mirror=True,
         parts=(*map(str, range(1, sounds.FOLDS + 1)), "authors"),
     ),
+    "imdb": Source(
+        load=texts.imdb,
+        description="film reviews, liked or not (imdb:dense: stored over the whole vocabulary)",
+        classes=2,
+        shape=(texts.LENGTH,),
+        mirror=False,
+        hub="stanfordnlp/imdb",
+        config="plain_text",
+        folders=("aclImdb",),
+        label_names=("negative", "positive"),
+        parts=("dense",),
+    ),
 }  # fmt: skip
 
 
@@ -127,6 +139,7 @@ def load_problem(
     mirror: bool | None = None,
     seed: int = 0,
     download: bool = True,
+    tokenizer: str | None = None,
 ) -> Problem:
     """A labelled data set, ready to be condensed.
 
@@ -141,24 +154,26 @@ def load_problem(
             name. Looked into before ``CONDENSERY_DATA``, the Hugging Face caches and the hub.
         size: side, or ``(height, width)``, to which images are brought; None: their common size,
             else a square of the median shorter side (``data/images.py`` says how). Of sound: the
-            samples of a clip, or ``(samples, rate)``; None: 16 kHz and the median length.
+            samples of a clip, or ``(samples, rate)``; None: 16 kHz and the median length. Of text:
+            its tokens; None: 64.
         validation: share of each class's training samples that becomes the validation split.
         label: the column of labels, where there are several (``coarse_label``).
         mirror: whether a mirrored image keeps its class; None: as the table of contents says, else
             True.
         seed: of the splits: a data set without a test split gives a stratified 20 % of itself.
         download: whether the hub may be asked.
+        tokenizer: of text: a folder, or a hub id; None: ``bert-base-uncased``.
 
     Returns:
-        The problem. Samples stay uint8 (sound: int16), in memory or memory-mapped
-        (``data/cache.py``); mean and std of images are those of the training split.
+        The problem. Samples stay uint8 (sound: int16, text: int32 token ids), in memory or
+        memory-mapped (``data/cache.py``); mean and std of images are those of the training split.
 
     Raises:
         UsageError: a name, path, column, image or label is not what is needed; says what to do.
         RunError: the data are not here and cannot be fetched (said within 5 seconds).
     """
     folder = None if data_dir is None else Path(data_dir)
-    options = Options(folder, sides(size), label, mirror, seed, download, size)
+    options = Options(folder, sides(size), label, mirror, seed, download, size, tokenizer)
     if isinstance(data, str | Path):
         problem = _named(data, options)
     else:
@@ -167,6 +182,9 @@ def load_problem(
                 "data_dir is for data given by name, not for data in memory: leave it away"
             )
         problem = _in_memory(data, options)
+    if tokenizer is not None and problem.modality.kind != "text":
+        raise UsageError(f"a tokenizer is for text; {problem.name} holds {problem.modality.kind}: "
+                         f"leave it away")  # fmt: skip
     return problem.with_validation(validation, seed) if validation else problem
 
 
@@ -233,6 +251,8 @@ def _from_path(path: Path | list[Path], options: Options) -> Problem:
 
 def _from_files(layout: Layout, name: str, options: Options) -> Problem:
     """A problem by the name of its folder; a copy of a built-in set keeps what is known of it."""
+    if texts.holds_text(layout):
+        return texts.from_layout(layout, name, options)
     if sounds.holds_sound(layout):
         return sounds.from_layout(layout, name, options)
     of_hub = {source.hub: known for known, source in DATA.items() if source.hub}

@@ -1,7 +1,8 @@
 """What lies in a file or folder: which of its files hold which split, and how they are read.
 
-Three layouts of images (the first two of sound as well): tables (parquet, arrow or csv files with a
-column of images and one of labels), a folder of class folders, and ``.npz`` files (``arrays.py``).
+Three layouts of images (the first two of sound and text as well): tables (parquet, arrow or csv
+files with a column of samples and one of labels), a folder of class folders, and ``.npz`` files
+(``arrays.py``).
 Files and folders named ``train``, ``test`` or ``valid`` (and their variants) say which split they
 are; other files beside them are left alone. Without a test split the validation files are it.
 """
@@ -19,10 +20,12 @@ from condensery.data.labels import sorted_names
 from condensery.errors import UsageError
 
 TABLES = frozenset([".parquet", ".arrow", ".csv"])
+TEXTS = frozenset([".txt"])
 SOUNDS = frozenset([".aif", ".aiff", ".au", ".flac", ".mp3", ".ogg", ".opus", ".wav"])
 KINDS = {
     SUFFIXES: ("image", "png, jpg, webp, tif, bmp, gif"),
     SOUNDS: ("sound", "wav, flac, ogg, mp3, aiff"),
+    TEXTS: ("text", "txt"),
 }
 _NAMES = {
     "train": "train",
@@ -139,8 +142,9 @@ def find_layout(place: Path) -> Layout:
         return table_layout(found, place, name_of(place))
     raise UsageError(
         f"{place} holds no data set: neither class folders with images ({KINDS[SUFFIXES][1]}) or "
-        f"sound ({KINDS[SOUNDS][1]}), with or without train/ and test/ above them, nor parquet or "
-        f"csv files"
+        f"sound ({KINDS[SOUNDS][1]}) or text (txt), with or without train/ and test/ above "
+        f"them, nor parquet "
+        f"or csv files"
     )
 
 
@@ -240,9 +244,11 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _files_by_class(root: Path, suffixes: frozenset[str]) -> dict[str, list[Path]]:
+    # aclImdb keeps 50,000 reviews without a label in train/unsup, which is no class.
     return {
         child.name: sorted(file for file in child.rglob("*") if _is_one(file, suffixes))
         for child in _folders(root)
+        if not (suffixes == TEXTS and child.name == "unsup")
     }
 
 

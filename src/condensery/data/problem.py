@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from condensery.errors import UsageError
-from condensery.modality import Modality
+from condensery.modality import Modality, Text
 from condensery.types import Batch
 
 SplitName = Literal["train", "val", "test"]
@@ -30,7 +30,8 @@ class Split:
     """Samples as they lie in memory, and their classes.
 
     Attributes:
-        samples: ``(n, *shape)`` uint8 for images; a numpy array or a memory map, never normalised.
+        samples: ``(n, *shape)`` uint8 for images, int16 for sound, ``(n, length)`` int32 for text;
+            a numpy array or a memory map, never normalised.
         labels: ``(n,)`` int64 in ``0 .. classes - 1``.
     """
 
@@ -144,7 +145,11 @@ class Problem:
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with the training samples, labels or classes."""
-        about = (self.modality.kind, self.modality.shape, self.label_names, self.train.digest)
+        about: tuple[Any, ...] = (
+            self.modality.kind, self.modality.shape, self.label_names, self.train.digest
+        )  # fmt: skip
+        if isinstance(self.modality, Text):  # the same ids are other words
+            about = (*about, self.modality.fingerprint)
         return hashlib.blake2b(repr(about).encode(), digest_size=8).hexdigest()
 
     def describe(self) -> dict[str, Any]:

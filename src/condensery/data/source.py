@@ -20,6 +20,7 @@ class Options:
     seed: int = 0
     download: bool = True
     clip: int | tuple[int, int] | None = None  # ``size`` as it was asked for: (samples, rate)
+    tokenizer: str | None = None
 
 
 @dataclass(frozen=True)

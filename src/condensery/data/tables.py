@@ -1,6 +1,7 @@
-"""Tables of images: parquet, arrow and csv files with a column of images and one of labels.
+"""Tables: parquet, arrow and csv files with a column of images, sounds or texts and one of labels.
 
-A column of images holds encoded files (as Hugging Face stores them: ``bytes`` and ``path``, or
+A column of texts is one of strings with one of the names in ``TEXTS``. A column of images holds
+encoded files (as Hugging Face stores them: ``bytes`` and ``path``, or
 plain binary) or paths, which are relative to the table's folder.
 """
 
@@ -19,6 +20,8 @@ from condensery.errors import UsageError
 
 IMAGES = ("image", "img", "images", "image_path", "audio", "sound", "file", "file_name", "filename",
           "path")  # fmt: skip
+TEXTS = ("text", "sentence", "review", "content", "document", "comment", "sms", "tweet")
+ENCODED = ("image", "img", "images", "image_path", "audio", "sound")  # before a text beside them
 LABELS = ("label", "labels", "class", "target", "fine_label", "category")
 
 
@@ -48,6 +51,14 @@ class ImageColumn(Sequence[Item]):
         return value if isinstance(value, bytes) else self.folders[chunk] / str(value)
 
 
+class TextColumn(ImageColumn):
+    """The texts of a table; None where there is none."""
+
+    def __getitem__(self, row: Any) -> Any:
+        chunk = int(np.searchsorted(self.starts, row, "right")) - 1
+        return self.chunks[chunk][int(row - self.starts[chunk])].as_py()
+
+
 def read_tables(
     splits: dict[str, list[Path]], base: Path, name: str, label: str | None = None
 ) -> Found:
@@ -68,24 +79,25 @@ def read_tables(
         parts = [_read(file, name, label) for file in files]
         told = next((part[2] for part in parts if part[2]), None)
         names = names or told
-        raws[split] = _raw(files, [part[:2] for part in parts])
+        raws[split] = _raw(files, [part[:2] for part in parts], text_column(files[0]) is not None)
     return Found(raws, _class_names(base, names))
 
 
-def _raw(files: Sequence[Path], columns: Sequence[tuple[Any, Any]]) -> Raw:
+def _raw(files: Sequence[Path], columns: Sequence[tuple[Any, Any]], texts: bool) -> Raw:
     import pyarrow
 
     try:
         images = pyarrow.chunked_array([chunk for column, _ in columns for chunk in column.chunks])
     except (pyarrow.ArrowException, TypeError, ValueError):
         raise UsageError(
-            f"{files[0].name} and its sister files hold images of different types"
+            f"{files[0].name} and its sister files hold samples of different types"
         ) from None
     folders = [file.parent for file, (column, _) in zip(files, columns, strict=True)
                for _ in column.chunks]  # fmt: skip
     labels = [value for _, column in columns for value in column.to_pylist()]
     ends = np.cumsum([len(column) for column, _ in columns])
-    return Raw(ImageColumn(images, folders), labels, _where(files, ends))
+    kind = TextColumn if texts else ImageColumn
+    return Raw(kind(images, folders), labels, _where(files, ends))
 
 
 def _where(files: Sequence[Path], ends: np.ndarray) -> Callable[[int], str]:
@@ -103,7 +115,9 @@ def _read(file: Path, name: str, label: str | None) -> tuple[Any, Any, tuple[str
     try:
         table = _open(file)
         features = _features(table.schema)
-        image = _image_column(table.schema, features, name)
+        image = _text_column(table.schema, features) or _image_column(
+            table.schema, features, name
+        )
         chosen = _label_column(table.schema, label, name)
         if file.suffix.lower() == ".parquet":
             table = _open(file, [image, chosen])
@@ -130,12 +144,27 @@ def _open(file: Path, columns: list[str] | None = None) -> Any:
     if kind == ".csv":
         from pyarrow import csv
 
-        return csv.read_csv(file)
+        with _csv(file) as opened:
+            names = opened.schema.names
+        # Texts such as 0123, true or NA are texts.
+        texts = {name: pyarrow.string() for name in names if name in TEXTS}
+        return csv.read_csv(
+            file,
+            parse_options=csv.ParseOptions(newlines_in_values=True),
+            convert_options=csv.ConvertOptions(column_types=texts),
+        )
     source = pyarrow.memory_map(str(file))
     try:
         return pyarrow.ipc.open_stream(source).read_all()
     except pyarrow.ArrowInvalid:
         return pyarrow.ipc.open_file(source).read_all()
+
+
+def _csv(file: Path) -> Any:
+    """A csv file whose columns are known and whose rows are not read yet."""
+    from pyarrow import csv
+
+    return csv.open_csv(file, parse_options=csv.ParseOptions(newlines_in_values=True))
 
 
 def _features(schema: Any) -> dict[str, Any]:
@@ -157,6 +186,46 @@ def column_kinds(file: Path) -> set[str]:
     return {kind for feature in told.values() if (kind := _kind(feature)) is not None}
 
 
+def text_column(file: Path) -> str | None:
+    """The name of a table's column of texts, or None where it holds images, sounds or neither."""
+    from pyarrow import ArrowException
+
+    try:
+        if file.suffix.lower() == ".csv":
+            with _csv(file) as opened:
+                schema = opened.schema
+        else:
+            schema = _open(file).schema
+    except (ArrowException, OSError, EOFError):  # who reads it next says so
+        return None
+    return _text_column(schema, _features(schema))
+
+
+def _text_column(schema: Any, features: dict[str, Any]) -> str | None:
+    import pyarrow
+
+    def is_text(column: str) -> bool:
+        kind = schema.field(column).type
+        return bool(pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind))
+
+    encoded = [
+        one for one in schema.names
+        if _kind(features.get(one)) in ("Image", "Audio")
+        or one in ENCODED
+        or not _plain(schema.field(one).type)
+    ]  # fmt: skip
+    found = [one for one in TEXTS if one in schema.names and is_text(one)]
+    return found[0] if found and not encoded else None
+
+
+def _plain(kind: Any) -> bool:
+    """Whether a column of this type cannot hold encoded files."""
+    import pyarrow
+
+    files = pyarrow.types.is_struct(kind) and any(field.name == "bytes" for field in kind)
+    return not (files or pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
+
+
 def _image_column(schema: Any, features: dict[str, Any], name: str) -> str:
     import pyarrow
 
@@ -176,8 +245,9 @@ def _image_column(schema: Any, features: dict[str, Any], name: str) -> str:
     )
     if not found:
         raise UsageError(
-            f"{name} has no column of images or sounds (its columns: {', '.join(schema.names)}): a "
-            f"column 'image' or 'audio' holds encoded files or paths"
+            f"{name} has no column of images, sounds or texts (its columns: "
+            f"{', '.join(schema.names)}): a column 'image' or 'audio' holds encoded files or "
+            f"paths, a column 'text' texts"
         )
     return str(found[0])
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from condensery.errors import RunError, UsageError
 from condensery.modality.base import Augmentation, Codec, Modality, own_operations
 from condensery.modality.text_augmentation import TextAugmentation
+from condensery.modality.tokenizer import load_tokenizer
 from condensery.types import Tokens
 
 KEEP = 15  # tokens a position: with 64 positions of 4 bytes a token a text takes 3,840 bytes
@@ -125,13 +126,18 @@ class Text(Modality):
             ids, _ = heaviest(one.unsqueeze(0), 1)
             kept = Tokens.of(one.unsqueeze(0)).present[0]
             chosen = [i for i in ids[0, kept, 0].tolist() if i not in self.special]
-            texts.append(" ".join(self.words(chosen)))
+            texts.append(self._joined(chosen))
         return texts
+
+    def _joined(self, ids: list[int]) -> str:
+        """Tokens as one readable text; ``#id`` where the tokenizer is not on this machine."""
+        try:
+            return load_tokenizer(self.tokenizer).text(ids)
+        except (RunError, UsageError):
+            return " ".join(self.words(ids))
 
     def words(self, ids: list[int]) -> list[str]:
         """What these tokens read as; ``#id`` where the tokenizer is not on this machine."""
-        from condensery.modality.tokenizer import load_tokenizer
-
         try:
             return list(load_tokenizer(self.tokenizer).words(ids))
         except (RunError, UsageError):

@@ -47,7 +47,7 @@ def condense_options(run: RunFiles) -> dict[str, str]:
                "--steps": steps or None, "--seed": settings.get("seed"),
                "--init": settings.get("init"), "--out": f"runs/{run.name}"}  # fmt: skip
     options |= {f"--{name.replace('_', '-')}": source.get(name) or None
-                for name in ("data_dir", "label", "size", "validation")}  # fmt: skip
+                for name in ("data_dir", "label", "size", "validation", "tokenizer")}  # fmt: skip
     fields = mapping(settings.get("fields"))
     options |= {f"--method.{name}": value for name, value in fields.items()}
     kept = {flag: value for flag, value in options.items() if value is not None}
