@@ -16,9 +16,11 @@ from condensery.models import (
     audio_transformers,
     convnet,
     foreign,
+    lstm,
     mlp,
     resnet,
     spectrogram,
+    text_transformers,
     timm_net,
     transformers_net,
 )
@@ -56,7 +58,7 @@ MODELS: dict[str, Entry] = {
     "vit_base": Entry(timm_net.timm_plan, "timm vit_base_patch16_224", "vit", _BLOCKS),
     "transformers": Entry(
         transformers_net.transformers_plan,
-        "image encoder of a local transformers folder: weights=FOLDER",
+        "encoder of images, sound or text in a local transformers folder: weights=FOLDER",
         "vit",
         "layers",
     ),
@@ -91,6 +93,30 @@ MODELS: dict[str, Entry] = {
         "layers",
         "audio",
     ),
+    "lstm": Entry(
+        lstm.lstm,
+        "six LSTMs of width 128 (lstm2_w16, ...: any depth and width; lstm_released)",
+        "rnn",
+        "layers",
+        "text",
+    ),
+    "bert_mini": Entry(
+        text_transformers.bert, "BERT of width 64, depth 4", "transformer", "layers", "text"
+    ),
+    "minilm": Entry(
+        text_transformers.minilm,
+        "MiniLM of width 384, depth 6; pretrained: all-MiniLM-L6-v2",
+        "transformer",
+        "layers",
+        "text",
+    ),
+    "bert": Entry(
+        text_transformers.bert,
+        "BERT-base; or any encoder of text: weights=FOLDER",
+        "transformer",
+        "layers",
+        "text",
+    ),
 }
 
 
@@ -108,6 +134,8 @@ def entry(name: str) -> Entry:
         return MODELS["audio_cnn"]
     if spectrogram.parse(name):
         return MODELS["spectrogram_cnn"]
+    if lstm.parse(name):
+        return MODELS["lstm"]
     kind = timm_net.family_of(name)
     if kind is not None:
         return Entry(timm_net.timm_plan, f"timm {name}", kind, "stages or blocks")
@@ -176,7 +204,7 @@ def _normalise(backbone: Backbone, plan: Plan, spec: PeerSpec, modality: Modalit
 
 
 def family(name: str) -> Family:
-    """``cnn``, ``vit``, ``mlp`` or ``transformer``.
+    """``cnn``, ``vit``, ``mlp``, ``rnn`` or ``transformer``.
 
     Raises:
         UsageError: unknown name.
@@ -191,7 +219,7 @@ class Description(NamedTuple):
         parameters: how many; None where only the weights that are given decide.
         size: (height, width) of its input, or None likewise.
         taps: channels and grid of each, shallow to deep.
-        family: ``cnn``, ``vit``, ``mlp`` or ``transformer``: the average it belongs to.
+        family: ``cnn``, ``vit``, ``mlp``, ``rnn`` or ``transformer``: the average it belongs to.
         about: one line. tapped: what the taps are.
     """
 

@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from condensery import hub
 from condensery.errors import UsageError
 from condensery.modality import Modality, Sound
 from condensery.models.audio_cnn import sound_of, waveform
 from condensery.models.backbone import Backbone, PeerSpec, as_map
-from condensery.models.plan import Plan, head_names, refuse_taps
+from condensery.models.plan import Plan, head_names
 from condensery.models.spectrogram import heard
-from condensery.models.transformers_net import fetch, read_config
+from condensery.models.transformers_net import fetch, local_folder, read_config
 from condensery.models.weights import read_state
 from condensery.types import Reading, Tap
 
@@ -84,7 +83,7 @@ def of_folder(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
         UsageError: no such folder, or no encoder of sound at 16 kHz.
         RunError: a repository that cannot be fetched.
     """
-    folder = _folder(spec, None)
+    folder = local_folder(spec, None)
     config = read_config(folder)
     if config.model_type == "whisper":
         return _whisper_plan(spec, folder, config, modality, classes)
@@ -101,7 +100,7 @@ def hubert(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
         UsageError: no such folder, or no encoder of waveforms. RunError: it cannot be fetched.
     """
     if spec.weights is not None and spec.name != "hubert_mini":
-        folder = _folder(spec, HUBERT)
+        folder = local_folder(spec, HUBERT)
         return _wave_plan(spec, folder, read_config(folder), modality, classes)
     if spec.weights is not None:
         raise UsageError("hubert_mini has no published weights: name the model 'hubert', or leave "
@@ -115,7 +114,7 @@ def whisper(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
     Raises:
         UsageError: no such folder, no Whisper. RunError: it cannot be fetched.
     """
-    folder = _folder(spec, "openai/whisper-tiny.en")
+    folder = local_folder(spec, "openai/whisper-tiny.en")
     config = read_config(folder)
     if config.model_type != "whisper":
         raise UsageError(f"{folder} holds a {config.model_type}, no whisper: name the model "
@@ -139,29 +138,6 @@ def _hubert_config(small: bool) -> Any:
         num_conv_pos_embeddings=16,
         num_conv_pos_embedding_groups=4,
     )
-
-
-def _folder(spec: PeerSpec, usual: str | None) -> Path:
-    """Where configuration and weights lie; a repository of the hub is fetched where it is not here.
-
-    Raises:
-        UsageError: neither a folder nor a repository. RunError: it cannot be fetched.
-    """
-    refuse_taps(spec)
-    given = usual if spec.weights == "pretrained" else spec.weights
-    folder = Path(given or "").expanduser()
-    if given is not None and (folder / "config.json").is_file():
-        return folder
-    if given is None or not hub.is_repository(given):
-        raise UsageError(f"{spec.name} is read from a folder with config.json: give weights=FOLDER "
-                         f"or a hub id owner/name, not {spec.weights}")  # fmt: skip
-    found = hub.snapshot(given)
-    if found is not None and (found / "config.json").is_file():
-        return found
-    hub.require(given, f"the weights of {spec.name}", "give a local folder: weights=FOLDER")
-    from huggingface_hub import snapshot_download
-
-    return Path(snapshot_download(given, allow_patterns=["*.json", "*.safetensors", "*.bin"]))
 
 
 def _sound(spec: PeerSpec, modality: Modality) -> Sound:

@@ -13,7 +13,7 @@ from condensery.modality import Modality
 from condensery.models.backbone import Backbone, PeerSpec
 from condensery.models.weights import read_state
 
-Family = Literal["cnn", "vit", "mlp", "transformer"]
+Family = Literal["cnn", "vit", "mlp", "rnn", "transformer"]
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Entry:
     Attributes:
         plan: (spec, modality, classes) to a ``Plan``.
         about: one line for ``condensery list models``.
-        family: ``cnn``, ``vit``, ``mlp`` or ``transformer``: which average of the paper's tables it
-            belongs to.
+        family: ``cnn``, ``vit``, ``mlp``, ``rnn`` or ``transformer``: which average of the paper's
+            tables it belongs to.
         taps: what its taps are.
         reads: kind of the data.
     """
@@ -66,7 +66,7 @@ def input_size(spec: PeerSpec, modality: Modality) -> tuple[int, int]:
     Raises:
         UsageError: the data are not images, or the size is below 1.
     """
-    if len(modality.shape) != 3:
+    if modality.kind != "image":
         raise UsageError(f"{spec.name} reads images; this data set holds {modality.kind}")
     if spec.size is None:
         return modality.shape[1], modality.shape[2]

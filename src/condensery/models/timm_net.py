@@ -183,7 +183,8 @@ def timm_plan(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
     except RuntimeError as error:
         raise UsageError(f"timm cannot make {name!r}: {error}") from error
     assert config is not None, "timm raises for names without a configuration when told to"
-    side = input_size(spec, modality) if spec.size is not None else config.input_size[1:]
+    asked = input_size(spec, modality)  # refuses what is no image
+    side = asked if spec.size is not None else config.input_size[1:]
     size = (side[0], side[1])
     channels = modality.shape[0]
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from condensery import hub
 from condensery.errors import UsageError
 from condensery.modality import Modality
 from condensery.models.backbone import Backbone, PeerSpec, as_map, as_tokens
@@ -68,7 +69,8 @@ class TransformersNet(Backbone):
 def transformers_plan(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
     """The encoder in the folder ``spec.weights``, pretrained; nothing is fetched or executed.
 
-    Where the data are sound, the folder holds an encoder of sound; see ``audio_transformers``.
+    Where the data are sound or text, the folder holds an encoder of such; see
+    ``audio_transformers`` and ``text_transformers``.
 
     Raises:
         UsageError: no such folder, no image encoder, or a size that its patches do not divide.
@@ -77,6 +79,10 @@ def transformers_plan(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
         from condensery.models import audio_transformers
 
         return audio_transformers.of_folder(spec, modality, classes)
+    if modality.kind == "text":
+        from condensery.models import text_transformers
+
+        return text_transformers.of_folder(spec, modality, classes)
     refuse_taps(spec)
     folder = Path(spec.weights or "").expanduser()
     if spec.weights is None or not (folder / "config.json").is_file():
@@ -105,6 +111,42 @@ def transformers_plan(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
     return Plan(make, lambda: fetch(folder, config), _statistics(folder))
 
 
+def local_folder(
+    spec: PeerSpec, usual: str | None, how: str = "give a local folder: weights=FOLDER"
+) -> Path:
+    """Where configuration and weights lie; a repository of the hub is fetched where it is not here.
+
+    Args:
+        spec: ``weights`` is a folder, a repository, or ``pretrained``.
+        usual: what ``pretrained`` means; None: nothing. how: what to do where nothing is fetched.
+
+    Raises:
+        UsageError: neither a folder nor a repository. RunError: it cannot be fetched.
+    """
+    refuse_taps(spec)
+    given = usual if spec.weights == "pretrained" else spec.weights
+    folder = Path(given or "").expanduser()
+    if given is not None and (folder / "config.json").is_file():
+        return folder
+    if given is None or not hub.is_repository(given):
+        raise UsageError(f"{spec.name} is read from a folder with config.json: give weights=FOLDER "
+                         f"or a hub id owner/name, not {spec.weights}")  # fmt: skip
+    found = hub.snapshot(given)
+    if found is not None and has_weights(found):
+        return found
+    hub.require(given, f"the weights of {spec.name}", how)
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.json", "*.txt", "*.safetensors", "*.bin"]
+    return Path(snapshot_download(given, allow_patterns=patterns))
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a transformers folder is whole; that of a mere tokenizer holds no weights."""
+    stored = any(any(folder.glob(f"*{ending}")) for ending in (".safetensors", ".bin"))
+    return stored and (folder / "config.json").is_file()
+
+
 def read_config(folder: Path) -> Any:
     """The configuration in a transformers folder, of any kind of network.
 
@@ -124,8 +166,12 @@ def read_config(folder: Path) -> Any:
     return config
 
 
-def fetch(folder: Path, config: Any) -> dict[str, Tensor]:
+def fetch(folder: Path, config: Any, unused: tuple[str, ...] = ()) -> dict[str, Tensor]:
     """All weights of the encoder that a configuration describes, as float32.
+
+    Args:
+        folder: with the weights. config: of the encoder.
+        unused: beginnings of names that may be missing, and are not answered.
 
     Raises:
         UsageError: some are missing, unknown, or of another shape.
@@ -145,11 +191,16 @@ def fetch(folder: Path, config: Any) -> dict[str, Tensor]:
             reason = " ".join(str(error).split())[:200]
             raise UsageError(f"{folder} holds no weights that fit its config: {reason}") from error
     for kind in ("missing_keys", "mismatched_keys"):
-        if found[kind]:
-            names = ", ".join(str(name) for name in sorted(found[kind])[:3])
+        faults = sorted(str(name) for name in found[kind] if not str(name).startswith(unused))
+        if faults:
+            names = ", ".join(faults[:3])
             raise UsageError(f"{folder} does not hold the weights of its config.json: "
                              f"{kind.replace('_', ' ')} {names}")  # fmt: skip
-    return {f"encoder.{name}": tensor.float() for name, tensor in encoder.state_dict().items()}
+    return {
+        f"encoder.{name}": tensor.float()
+        for name, tensor in encoder.state_dict().items()
+        if not name.startswith(unused)
+    }
 
 
 def _statistics(folder: Path) -> Statistics:
