@@ -52,12 +52,13 @@ def methods() -> str:
 
 def models() -> str:
     """Name, parameters, input, taps, one line."""
-    from condensery.modality import Image, Modality, Sound
+    from condensery.modality import Image, Modality, Sound, Text
     from condensery.models import MODELS, describe
 
     data: dict[str, Modality] = {
         "image": Image((3, 32, 32), (0.5,) * 3, (0.25,) * 3),
         "audio": Sound((1, 80_000), 16_000),
+        "text": Text((64, 2, 1), 30_522, "bert-base-uncased", ""),
     }
     rows = []
     for name, entry in MODELS.items():
@@ -71,9 +72,9 @@ def models() -> str:
         taps = f"{len(told.taps)}: {told.tapped}" if told.taps else told.tapped
         rows.append((name, count, size, taps, told.about))
     return table(("name", "parameters", "input", "taps", "what it is"), rows) + (
-        "\n\nParameters at 10 classes and 3 x 32 x 32, or 5 s at 16 kHz; input in pixels. Any "
-        "network of timm goes\nby its timm name (mobilenetv3_small_100, convnext_atto, ...). "
-        "Weights or another size:\n"
+        "\n\nParameters at 10 classes and 3 x 32 x 32, 5 s at 16 kHz, or 64 of 30,522 tokens; "
+        "input in\npixels. Any network of timm goes by its timm name (mobilenetv3_small_100, "
+        "convnext_atto, ...).\nWeights or another size:\n"
         """--models '[{"name": "vit_tiny", "weights": "pretrained"}]'"""
     )
 
