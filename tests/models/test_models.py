@@ -274,7 +274,9 @@ def test_a_description_says_what_the_network_has(name: str) -> None:
 
 
 def test_names_of_the_table_are_complete_and_lead_to_families() -> None:
-    assert {entry.family for entry in MODELS.values()} == {"cnn", "vit", "mlp", "transformer"}
+    assert {entry.family for entry in MODELS.values()} == {
+        "cnn", "vit", "mlp", "rnn", "transformer"
+    }  # fmt: skip
     assert family("convnet5_w64") == family("regnety_002") == "cnn"
     assert family("deit_tiny_patch16_224") == family("swin_tiny_patch4_window7_224") == "vit"
     assert describe("transformers", PICTURES).parameters is None
