@@ -16,10 +16,11 @@ COMMAND = "condensery condense"
 NEXT = {
     "image": ("--models", "convnet3,vit_mini,resnet_mini,mlp", "--recipe", "quick"),
     "audio": ("--models", "audio_cnn,spectrogram_cnn", "--recipe", "sound"),
+    "text": ("--models", "lstm,minilm", "--recipe", "text"),
 }
 ABOUT = """\
 Make a synthetic set of DATA: a built-in name (condensery list data), a Hugging Face hub id, or a
-path: a folder of class folders, parquet or csv files, an .npz.
+path: a folder of class folders (images, sounds, texts), parquet or csv files, an .npz.
 
 Stopped at any time, the same command goes on from the last checkpoint; more --steps extend a run. A
 run of other settings is never overwritten. Settings come in this order: the method's own, the

@@ -132,6 +132,9 @@ def execute(
     if run.problem.modality.kind not in run.method.modalities:
         raise UsageError(f"{run.name} does not work on {run.problem.modality.kind}; "
                          f"it works on {', '.join(run.method.modalities)}")  # fmt: skip
+    if run.method.default_steps and not run.method.codec(run.problem).moves:
+        raise UsageError(f"nothing can move in texts of one token a position: give {run.name} "
+                         f"more of them, as in --method.factor 15")  # fmt: skip
     directory = None if out is None else RunDirectory.open(out, run.config())
     start = _start(run)
     state = run.method.init(run.problem, start, run.context())

@@ -8,7 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from condensery.core.starts import herding_start, kmeans_start, mean_start, random_start
+from condensery.core.starts import (
+    herding_start,
+    kmeans_start,
+    mean_start,
+    odds_start,
+    random_start,
+)
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.errors import UsageError, unknown
@@ -21,9 +27,11 @@ BASELINES = {
     "kmeans": kmeans_start,
     "mean": mean_start,
     "herding": herding_start,
+    "naive_bayes": odds_start,
 }
 USUAL = ("random", "kmeans", "mean")
 WHOLE = "full"
+AS_MANY = "random as many"
 FURTHER = 1_000_000  # replicates of further random draws, so that they meet no run's seed
 
 
@@ -42,10 +50,12 @@ def baselines(
     ``random``, ``kmeans`` (real samples nearest to k-means centres) and ``mean`` (class means; the
     centres themselves), and on request ``herding`` (real samples whose mean of pixels follows that
     of their class; by features of a network: the method ``herding``), each plain and, where the
-    set's codec packs several samples into one, as ``random packed`` ... by the same codec. Then
-    ``start`` (the step-0 sets) and ``name``. A baseline has as many samples per class as fit into
-    the bytes of the condensed set (samples after quantising, and labels), but never more than a
-    class has.
+    set's codec packs several samples into one, as ``random packed`` ... by the same codec;
+    where a stored sample holds several without decoding to several (soft texts), random samples of
+    equal count as ``random as many``. Token ids have no mean: of text ``mean`` is ``naive_bayes``,
+    the tokens whose odds tell the classes best. Then ``start`` (the step-0 sets) and ``name``.
+    A baseline has as many samples per class as fit into the bytes of the condensed set (samples
+    after quantising, and labels), but never more than a class has.
 
     Args:
         problem: the real samples.
@@ -63,6 +73,8 @@ def baselines(
         UsageError: no set, sets that differ in size or codec, an unknown baseline.
     """
     first = _alike(sets, name)
+    if problem.modality.kind == "text":
+        which = ["naive_bayes" if one == "mean" else one for one in which]
     for one in which:
         if one not in (*BASELINES, WHOLE):
             raise unknown("baseline", one, (*BASELINES, WHOLE))
@@ -84,6 +96,10 @@ def baselines(
                 (seed, _draw(problem, one, suffix, count, codec, seed))
                 for seed in (drawn + further if one == "random" else drawn)
             ]
+        if one == "random" and first.codec.holds > first.codec.multiplies:
+            count = round(first.per_class)
+            rows[AS_MANY] = [(seed, _draw(problem, one, "", count, forms[""], seed))
+                             for seed in drawn + further]  # fmt: skip
     if start:
         rows["start"] = list(start)
     # A selection that was run as a method must not take the place of the baseline of its name.

@@ -349,6 +349,19 @@ RECIPES: dict[str, Recipe] = {
         mix=0.0,
         overrides=(Override("transformer", lr=1e-4),),
     ),
+    # On one real text per class, and on naive Bayes' tokens, of IMDB (validation split).
+    "text": Recipe(
+        name="text",
+        summary="150 epochs of AdamW at 1e-3 (transformers 5e-5), texts turned round: text",
+        epochs=150,
+        batch=64,
+        optimiser="adamw",
+        lr=1e-3,
+        weight_decay=1e-2,
+        operations=("token_shift",),
+        mix=0.0,
+        overrides=(Override("transformer", lr=5e-5),),
+    ),
     "linear-probe": Recipe(
         name="linear-probe",
         summary="ridge regression on the frozen network's embeddings, in closed form: seconds, no "

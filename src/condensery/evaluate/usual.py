@@ -15,6 +15,10 @@ USUAL: dict[str, tuple[PeerSpec, Recipe]] = {
         PeerSpec("spectrogram_cnn", optimiser="adamw", lr=1e-3, weight_decay=1e-2),
         RECIPES["sound"],
     ),
+    "text": (
+        PeerSpec("lstm", optimiser="adamw", lr=1e-3, weight_decay=1e-2),
+        RECIPES["text"],
+    ),
 }
 
 

@@ -129,6 +129,11 @@ class Codec(ABC):
         """Real samples that one stored sample is made of."""
         return self.multiplies
 
+    @property
+    def moves(self) -> bool:
+        """Whether there is anything in a stored sample that an optimiser can change."""
+        return True
+
     def plain(self) -> Codec:
         """The same storage read without multiplying: stored samples as they lie there."""
         return self

@@ -205,6 +205,11 @@ class SoftTokens(Codec):
         """Real texts, one over the other, that begin a stored one."""
         return self.factor
 
+    @property
+    def moves(self) -> bool:
+        """Of one token a position the weight is 1 whatever its logit."""
+        return self.factor > 1
+
     def check(self, decoded: Tensor, modality: Modality) -> None:
         """Refuse texts of another length, and ids beyond the vocabulary."""
         assert isinstance(modality, Text)
@@ -290,6 +295,11 @@ class DenseTokens(SoftTokens):
 
     kind: ClassVar[str] = "dense_tokens"
     gradient_dims: ClassVar[tuple[int, ...]] = (-1,)
+
+    @property
+    def moves(self) -> bool:
+        """The whole vocabulary stands at each position."""
+        return True
 
     def hold(self, tokens: Tokens, modality: Modality) -> dict[str, Tensor]:
         """Softened one-hots; several tokens share the weight of a position."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +180,7 @@ def fetch(folder: Path, config: Any, unused: tuple[str, ...] = ()) -> dict[str, 
     """
     from transformers import AutoModel
 
-    with borrow(torch.Generator().manual_seed(0)):
+    with borrow(torch.Generator().manual_seed(0)), quiet():
         try:
             encoder, found = AutoModel.from_pretrained(
                 folder,
@@ -201,6 +203,20 @@ def fetch(folder: Path, config: Any, unused: tuple[str, ...] = ()) -> dict[str, 
         for name, tensor in encoder.state_dict().items()
         if not name.startswith(unused)
     }
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, transformers draws no bars of progress into what the command line writes."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _statistics(folder: Path) -> Statistics:

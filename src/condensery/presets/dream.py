@@ -8,7 +8,7 @@ from condensery.data.problem import Problem
 from condensery.methods.dream import DREAM
 from condensery.models.backbone import PeerSpec
 from condensery.presets.base import Plan, parts
-from condensery.presets.hmdc import EARS
+from condensery.presets.hmdc import EARS, READERS, TOKENS
 from condensery.presets.idc import by_data, released, shorter
 
 ITERATIONS, INNER = 1200, 100
@@ -18,10 +18,13 @@ def small(problem: Problem, per_class: int) -> Plan:
     """Any images of about 32 x 32 on 2 cores in minutes: a narrow ConvNet, few real samples.
 
     Settings were chosen on a validation split of CIFAR-10 with condensation seed 100. What it
-    reaches stands in REPRODUCIBILITY.md. Sound has settings of its own (``small_sound``).
+    reaches stands in REPRODUCIBILITY.md. Sound and text have settings of their own
+    (``small_sound``, ``small_text``).
     """
     if problem.modality.kind == "audio":
         return small_sound(problem, per_class)
+    if problem.modality.kind == "text":
+        return small_text(problem, per_class)
     settings = DREAM(
         peer=PeerSpec("convnet_mini", lr=1e-2, momentum=0.9, weight_decay=5e-4),
         lr=0.2,
@@ -56,9 +59,31 @@ def small_sound(problem: Problem, per_class: int) -> Plan:
     return Plan(settings, steps=200)
 
 
+def small_text(problem: Problem, per_class: int) -> Plan:
+    """Texts of 64 tokens on 2 cores in less than 20 minutes.
+
+    The LSTMs of HMDC's preset alone, and otherwise what is alike: tokens, start, real samples,
+    restarts and learning.
+    """
+    settings = DREAM(
+        peer=READERS[0],
+        start_from="odds",
+        factor=TOKENS,
+        lr=20.0,
+        scale_lr=False,
+        sweep="once",
+        real_batch=8,
+        candidates=64,
+        restart_every=20,
+        train_samples=64,
+        train_batch=16,
+    )
+    return Plan(settings, steps=120)
+
+
 def smoke(problem: Problem, per_class: int) -> Plan:
     """Two steps with a tiny network, to see in seconds that everything is connected."""
-    name = {"audio": "audio_cnn_w2"}.get(problem.modality.kind, "convnet2_w8")
+    name = {"audio": "audio_cnn_w2", "text": "lstm2_w8"}.get(problem.modality.kind, "convnet2_w8")
     settings = DREAM(
         peer=PeerSpec(name, momentum=0.9),
         factor=1,
