@@ -56,7 +56,7 @@ def small_sound(problem: Problem, per_class: int) -> Plan:
         train_batch=32,
         operations=("shift", "gain"),
     )
-    return Plan(settings, steps=200)
+    return Plan(settings, steps=100)
 
 
 def small_text(problem: Problem, per_class: int) -> Plan:

@@ -81,7 +81,7 @@ def small_sound(problem: Problem, per_class: int) -> Plan:
 
     HMDC with a CNN on waveforms and one on spectrograms, both from scratch. A stored clip holds
     five stretches of a fifth of its length, each the loudest of a real clip at first and repeated
-    when it is read.
+    when it is read. The number of steps was chosen on fold 1 of ESC-10 with seeds 100 to 102.
     """
     settings = HMDC(
         peers=EARS,
@@ -96,7 +96,7 @@ def small_sound(problem: Problem, per_class: int) -> Plan:
         overrun=False,
         operations=("shift", "gain"),
     )
-    return Plan(settings, steps=200)
+    return Plan(settings, steps=100)
 
 
 def small_text(problem: Problem, per_class: int) -> Plan:
