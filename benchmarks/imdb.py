@@ -1,14 +1,14 @@
 """HMDC and DREAM at preset small on IMDB, one text of 64 tokens per class, beside real reviews.
 
-    CONDENSERY_DATA=/folder/that/holds/imdb python benchmarks/imdb.py develop   # validation, seed 100
-    CONDENSERY_DATA=/folder/that/holds/imdb python benchmarks/imdb.py official  # test, seeds 1 to 3
+    CONDENSERY_DATA=/folder/that/holds/imdb python benchmarks/imdb.py develop   # seed 100
+    CONDENSERY_DATA=/folder/that/holds/imdb python benchmarks/imdb.py official  # seeds 1 to 3
 
-``develop`` is what settings are looked at on: a tenth of the training split that condensing does not
-see. ``official`` judges on a seeded balanced 5,000 of the 25,000 test reviews; with ``whole`` after
-it on all of them. DREAM gets the minutes that HMDC took. Rows: a random review per class (``random as
-many``), as many as fit into the bytes of the set (``random``), the naive Bayes tokens that both
-methods begin with (``start``: the same for every seed, hence one set). The recipe is ``text``;
-chance is 50. Runs resume, and finished cells are not run again.
+``develop`` is what settings are looked at on: a tenth of the training split that condensing does
+not see. ``official`` judges on a seeded balanced 5,000 of the 25,000 test reviews; with ``whole``
+after it on all of them. DREAM gets the minutes that HMDC took. Rows: a random review per class
+(``random as many``), as many as fit into the bytes of the set (``random``), the naive Bayes tokens
+that both methods begin with (``start``: the same for every seed, hence one set). The recipe is
+``text``; chance is 50. Runs resume, and finished cells are not run again.
 """
 
 from __future__ import annotations
