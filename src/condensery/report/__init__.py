@@ -15,6 +15,7 @@ from condensery.report import (
     page,
     paper,
     players,
+    reading,
     scored,
     tables,
 )
@@ -24,7 +25,7 @@ from condensery.report.sections import Maker, Section
 from condensery.report.terminal import terminal_table
 
 # Who adds a part to the page; each gives its sections, or none, from what was gathered.
-MAKERS: tuple[Maker, ...] = (paper.sections, scored.sections, players.sections)
+MAKERS: tuple[Maker, ...] = (paper.sections, scored.sections, players.sections, reading.sections)
 
 
 def report(sources: Sources, out: str | Path, sections: Sequence[Section] = ()) -> Path:

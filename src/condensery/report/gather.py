@@ -134,7 +134,7 @@ def read_run(path: Path, name: str | None = None) -> RunFiles:
     previews = {
         int(file.stem): file for file in (path / "previews").glob("*.png") if file.stem.isdecimal()
     }
-    if not previews:
+    if not previews and not any((path / "previews").glob("*.txt")):
         notes.append(f"{short}: no pictures (previews/*.png)")
     return RunFiles(
         path,
