@@ -79,6 +79,14 @@ def test_gates_begin_open_and_recurrent_matrices_keep_lengths() -> None:
             torch.testing.assert_close(block @ block.T, torch.eye(16), atol=1e-5, rtol=0)
 
 
+def test_the_released_layers_begin_as_pytorch_draws_them() -> None:
+    torch.manual_seed(7)
+    expected = torch.nn.Embedding(50, 16), torch.nn.LSTM(16, 16), torch.nn.LSTM(16, 16)
+    own = list(made("lstm2_w16_released", seed=7).parameters())
+    for a, b in zip((p for one in expected for p in one.parameters()), own, strict=False):
+        assert torch.equal(a, b)
+
+
 @pytest.mark.parametrize("name", ["lstm2_w16", "lstm2_w16_released"])
 def test_ids_and_one_hot_tokens_sparse_and_dense_read_alike(name: str) -> None:
     network, ids = made(name).eval(), some_ids(3, 6)
@@ -109,8 +117,9 @@ def test_taps_are_zero_where_nothing_is_and_mean_over_the_rest() -> None:
         assert tap.spatial.shape == (4, 16, 8) and not tap.spatial[:, :, 5:].any()
         torch.testing.assert_close(tap.semantic, tap.spatial[:, :, :5].mean(2))
     torch.testing.assert_close(reading.embedding, reading.taps[-1].semantic)
-    head = network.classifier
-    torch.testing.assert_close(head(reading.embedding), reading.logits)  # type: ignore[operator]
+    own = dict(network.named_parameters())
+    weight, bias = (own[name] for name in network.head)
+    torch.testing.assert_close(F.linear(reading.embedding, weight, bias), reading.logits)
 
 
 def test_a_text_with_nothing_in_it_has_an_answer() -> None:

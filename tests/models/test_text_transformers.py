@@ -139,6 +139,14 @@ def test_a_text_with_nothing_in_it_has_an_answer_and_does_not_disturb_others() -
         torch.testing.assert_close(logits[:2], network(batch.x), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["bert_mini", "minilm"])
+def test_the_head_stands_between_embedding_and_logits(name: str) -> None:
+    network = made(name).eval()
+    reading, own = network.read(texts()), dict(network.named_parameters())
+    weight, bias = (own[each] for each in network.head)
+    torch.testing.assert_close(F.linear(reading.embedding, weight, bias), reading.logits)
+
+
 def test_nothing_is_dropped_in_training_mode() -> None:
     network, batch = made("bert_mini").train(), texts()
     with torch.no_grad():

@@ -24,7 +24,7 @@ def sections(gathered: Gathered, shown: Sequence[Panel]) -> list[Section]:
         for step, file in files.items()
     ]  # fmt: skip
     lead = ("Of each stored text the heaviest token of each position, in words of its tokenizer. "
-            "A position holds several tokens and their weights, which words cannot show.")  # fmt: skip
+            "A position holds several tokens, which words cannot show.")  # fmt: skip
     left = len(readable) - MOST_RUNS
     legend = f"The texts of {left} more runs lie in their previews/." if left > 0 else ""
     return [Section("Texts", lead, legend=legend, fragment="".join(parts))]
