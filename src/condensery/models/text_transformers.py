@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from condensery import hub
@@ -90,7 +89,7 @@ class TextTransformer(Backbone):
         answer = encoder(
             inputs_embeds=tokens.embedded(table[: self.vocabulary]),
             # Transformers looks into the mask, which shapes without values (meta) do not allow.
-            attention_mask=None if x.is_meta else attended(present).long(),
+            attention_mask=None if x.is_meta else present.long(),
             output_hidden_states=taps,
         )
         last = answer.last_hidden_state
@@ -99,15 +98,6 @@ class TextTransformer(Backbone):
         if taps:
             read = tuple(_tap(each, present) for each in answer.hidden_states[1:])
         return Reading(self.classifier(embedding), embedding, read)
-
-
-def attended(present: Tensor) -> Tensor:
-    """Where attention may look; a text with nothing in it looks at its first position.
-
-    A softmax over no position at all is not a number.
-    """
-    empty = ~present.any(1, keepdim=True)
-    return torch.cat([present[:, :1] | empty, present[:, 1:]], 1)
 
 
 def positions(encoder: nn.Module) -> int:
