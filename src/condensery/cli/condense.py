@@ -16,7 +16,7 @@ COMMAND = "condensery condense"
 NEXT = {
     "image": ("--models", "convnet3,vit_mini,resnet_mini,mlp", "--recipe", "quick"),
     "audio": ("--models", "audio_cnn,spectrogram_cnn", "--recipe", "sound"),
-    "text": ("--models", "lstm,minilm", "--recipe", "text"),
+    "text": ("--models", "lstm", "--recipe", "text"),
 }
 ABOUT = """\
 Make a synthetic set of DATA: a built-in name (condensery list data), a Hugging Face hub id, or a

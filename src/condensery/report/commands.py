@@ -13,7 +13,7 @@ from condensery.report.gather import RunFiles, mapping
 from condensery.report.panels import Panel
 from condensery.report.style import base
 
-DRAWN = ("random", "kmeans", "mean", "herding")  # what `--rows` takes
+DRAWN = ("random", "kmeans", "mean", "herding", "naive_bayes")  # what `--rows` takes
 SEARCHED = ", rate searched"  # what the name of a recipe ends in whose rates were searched for
 BREAK = " \\\n  "
 # How records call a network: name, then what was asked for beside it (weights, size, statistics).
