@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,9 +27,10 @@ from condensery.methods import (
     Mean,
     Method,
     Mosaic,
+    NaiveBayes,
     Random,
 )
-from condensery.modality import Image, Sound
+from condensery.modality import Image, Sound, Text
 from condensery.models.backbone import PeerSpec
 
 PEERS = (PeerSpec("mlp"), PeerSpec("convnet2_w8"))
@@ -119,23 +120,43 @@ EAR = PeerSpec("audio_cnn_w2", momentum=0.9)
 HMDC_SOUND = HMDC_SETTINGS | {"peers": EARS, "operations": ("shift", "gain"), "lr": 0.1}
 IDM_SOUND = IDM_SETTINGS | {"peer": EAR, "operations": ("shift", "noise", "time_mask")}
 IDC_SOUND = IDC_SETTINGS | {"peer": EAR, "operations": ("shift", "frequency_mask")}
+# And for text: two tokens a position, so that a weight can move.
+READERS = (PeerSpec("lstm2_w8"), PeerSpec("bert_mini"))
+READER = PeerSpec("lstm2_w8", momentum=0.9)
+FEW: dict[str, Any] = {"factor": 2, "operations": ("token_shift",)}
+HMDC_TEXT = HMDC_SETTINGS | FEW | {"peers": READERS, "lr": 0.1}
+IDM_TEXT = IDM_SETTINGS | FEW | {"peer": READER}
+IDC_TEXT = IDC_SETTINGS | FEW | {"peer": READER}
+DC_TEXT = DC_SETTINGS | FEW | {"peers": (READER, PeerSpec("lstm1_w4")), "start_from": "random"}
 DC_SOUND = DC_SETTINGS | {"peers": EARS, "operations": ("gain", "polarity")}
 
 CASES: dict[str, Case] = {
     "cafe": Case(CAFE(**CAFE_SETTINGS)),
-    "idm": Case(IDM(**IDM_SETTINGS), IDM(**IDM_SOUND)),
-    "idc": Case(IDC(**IDC_SETTINGS), IDC(**IDC_SOUND)),
-    "dream": Case(DREAM(**IDC_SETTINGS, interval=2), DREAM(**IDC_SOUND, interval=2)),
-    "hmdc": Case(HMDC(**HMDC_SETTINGS), HMDC(**HMDC_SOUND)),
-    "dc": Case(DC(**DC_SETTINGS), DC(**DC_SOUND)),
-    "dsa": Case(DSA(**DC_SETTINGS), DSA(**DC_SOUND)),
-    "dm": Case(DM(peers=PEERS, factor=2, real_batch=4), DM(peers=EARS, factor=2, real_batch=4)),
-    "random": Case(Random(), Random(), moves=False),
-    "kmeans": Case(KMeans(), KMeans(), moves=False, draws=False),
+    "idm": Case(IDM(**IDM_SETTINGS), IDM(**IDM_SOUND), IDM(**IDM_TEXT)),
+    "idc": Case(IDC(**IDC_SETTINGS), IDC(**IDC_SOUND), IDC(**IDC_TEXT)),
+    "dream": Case(
+        DREAM(**IDC_SETTINGS, interval=2),
+        DREAM(**IDC_SOUND, interval=2),
+        DREAM(**IDC_TEXT, interval=2),
+    ),
+    "hmdc": Case(HMDC(**HMDC_SETTINGS), HMDC(**HMDC_SOUND), HMDC(**HMDC_TEXT)),
+    "dc": Case(DC(**DC_SETTINGS), DC(**DC_SOUND), DC(**DC_TEXT)),
+    "dsa": Case(DSA(**DC_SETTINGS), DSA(**DC_SOUND), DSA(**DC_TEXT)),
+    "dm": Case(
+        DM(peers=PEERS, factor=2, real_batch=4),
+        DM(peers=EARS, factor=2, real_batch=4),
+        DM(peers=READERS, factor=2, real_batch=4),
+    ),
+    "random": Case(Random(), Random(), Random(), moves=False),
+    "kmeans": Case(KMeans(), KMeans(), KMeans(), moves=False, draws=False),
     "mean": Case(Mean(), Mean(), moves=False, draws=False),
     "herding": Case(
-        Herding(network=TEACHER, updates=4), Herding(network=EAR, updates=4), moves=False
+        Herding(network=TEACHER, updates=4),
+        Herding(network=EAR, updates=4),
+        Herding(network=READER, updates=4),
+        moves=False,
     ),
+    "naive_bayes": Case(text=NaiveBayes(factor=3), moves=False, draws=False),
     "mosaic": Case(Mosaic(network=TEACHER, updates=4, pool=8), moves=False),
 }
 
@@ -190,6 +211,30 @@ def sounds(
     return Problem("tones", Sound((1, length), rate, form), names, split, none, split)
 
 
+def texts(counts: Sequence[int] = (12, 12, 12), seed: int = 0) -> Problem:
+    """Texts of up to seven words after a first token, most of them the class's own.
+
+    Args:
+        counts: training samples per class. seed: of the words.
+    """
+    generator = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    generator.shuffle(labels)
+    words, length, special = 10, 8, 5
+    own = special + words * labels[:, None] + generator.integers(words, size=(len(labels), length))
+    common = special + words * len(counts) + generator.integers(words, size=own.shape)
+    samples = np.where(generator.random(own.shape) < 0.7, own, common).astype(np.int32)
+    samples[:, 0] = 2
+    samples[np.arange(length) > generator.integers(4, length, len(labels))[:, None]] = 0
+    samples.setflags(write=False)
+    labels.setflags(write=False)
+    split, none = Split(samples, labels), Split(samples[:0], labels[:0])
+    vocabulary = special + words * (len(counts) + 1)
+    modality = Text((length, 2, 1), vocabulary, "./made-up", "0" * 16, 0, (0, 1, 2, 3, 4))
+    names = tuple(f"topic {label}" for label in range(len(counts)))
+    return Problem("topics", modality, names, split, none, split)
+
+
 PROBLEMS: dict[str, dict[str, Callable[[], Problem]]] = {
     "image": {
         "grey": lambda: images(1),
@@ -199,5 +244,9 @@ PROBLEMS: dict[str, dict[str, Callable[[], Problem]]] = {
     "audio": {
         "tones": sounds,
         "unequal": lambda: sounds((8, 17, 11)),
+    },
+    "text": {
+        "topics": texts,
+        "unequal": lambda: texts((8, 17, 11)),
     },
 }

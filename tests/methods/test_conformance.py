@@ -116,7 +116,7 @@ def test_a_set_moves_and_stays_in_range_and_its_losses_are_finite(
     start = run.method.start(problem, case.per_class, run.context())
     assert final.classes == problem.classes
     assert torch.bincount(final.labels).tolist() == [case.per_class] * problem.classes
-    assert final.decode().x.shape[1:] == problem.modality.shape
+    final.codec.check(final.decode().x, problem.modality)
     for made in seen:
         before = leaves(made)
         made.codec.project_(made.stored, made.modality)
