@@ -160,17 +160,19 @@ class Text(Modality):
 def heaviest(x: Tensor, most: int) -> tuple[Tensor, Tensor]:
     """Ids and weights ``(n, length, <= most)`` of the heaviest tokens of each position.
 
-    A token that a position names twice counts with the sum of its weights.
+    A token that a position names twice counts with the sum of its weights. Of equal weights the one
+    that is named first goes first, so that what was kept is kept again.
     """
     tokens = Tokens.of(x.detach())
     if tokens.ids is None:
-        top = tokens.weights.topk(min(most, tokens.weights.shape[2]), dim=2)
-        return top.indices, top.values
+        found = tokens.weights.sort(dim=2, descending=True, stable=True)
+        return found.indices[..., :most], found.values[..., :most]
     same = tokens.ids.unsqueeze(3) == tokens.ids.unsqueeze(2)
     earlier = same.tril(-1).any(3)  # counted where it is first named
     summed = (same * tokens.weights.unsqueeze(2)).sum(3).masked_fill(earlier, -1)
-    top = summed.topk(min(most, summed.shape[2]), dim=2)
-    return tokens.ids.gather(2, top.indices), top.values.clamp(min=0)
+    found = summed.sort(dim=2, descending=True, stable=True)
+    places, values = found.indices[..., :most], found.values[..., :most]
+    return tokens.ids.gather(2, places), values.clamp(min=0)
 
 
 @dataclass(frozen=True)
