@@ -6,13 +6,14 @@
 ``develop`` is what settings are looked at on: fold 1, condensation seeds 100 to 102. ``official``
 condenses once for each fold (seed: its number) and pools the 400 test clips; the folds' records are
 means of 80 clips each, so the mean over folds is the pooled accuracy. DREAM gets the minutes that
-HMDC took. The judge is the six-layer CNN on waveforms under the recipe ``sound``. Runs resume, and
-finished cells are not run again.
+HMDC took; names of methods after the way ask for those alone. The judge is the six-layer CNN on
+waveforms under the recipe ``sound``. Runs resume, and finished cells are not run again.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -29,23 +30,24 @@ WAYS = {
 SEEDS, DRAWS = (0, 1), 2
 
 
-def sets(data: str, seed: int, out: Path) -> dict[str, Path]:
-    """Run directories of both methods, the second with the seconds that the first took."""
-    places = {"hmdc": out / f"hmdc-{seed}", "dream": out / f"dream-{seed}"}
+def sets(data: str, seed: int, out: Path, methods: Sequence[str]) -> dict[str, Path]:
+    """Run directories of the methods, the second with the seconds that the first took."""
+    places = {method: out / f"{method}-{seed}" for method in methods}
     condense(data, "hmdc", preset="small", seed=seed, out=places["hmdc"], quiet=True)
     minutes = float(load(places["hmdc"]).about["seconds"]) / 60
-    if not (places["dream"] / "synthetic").is_dir():
+    if "dream" in places and not (places["dream"] / "synthetic").is_dir():
         condense(data, "dream", preset="small", seed=seed, out=places["dream"],
                  minutes=minutes, quiet=True)  # fmt: skip
     return places
 
 
-def main(way: str) -> None:
+def main(way: str, methods: Sequence[str]) -> None:
     """Condense, judge, and say each row's mean over the folds or seeds."""
     found: dict[str, list[float]] = {}
     for data, seed in WAYS[way]:
         problem = load_problem(data)
-        places = sets(data, seed, Path("runs/bench/esc10") / way / data.replace(":", "-"))
+        out = Path("runs/bench/esc10") / way / data.replace(":", "-")
+        places = sets(data, seed, out, methods)
         for method, place in places.items():
             own, start = [(seed, load(place))], [(seed, load(place / "start"))]
             made = baselines(problem, own, name=method, start=start, which=("random",), draws=DRAWS)
@@ -64,4 +66,4 @@ def main(way: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "develop")
+    main(sys.argv[1] if len(sys.argv) > 1 else "develop", sys.argv[2:] or ("hmdc", "dream"))
