@@ -332,8 +332,8 @@ def test_bad_tables_get_one_line_that_says_which_columns_there_are(tmp_path: Pat
     refused(tmp_path / "a.parquet", "no column 'label'.*: img, kind")
     refused(tmp_path / "a.parquet", "no label column 'sort'.*: img, kind", label="sort")
     assert load_problem(tmp_path / "a.parquet", label="kind").classes == 2
-    (tmp_path / "b.csv").write_text("text,label\na,0\nb,1\n")
-    refused(tmp_path / "b.csv", "no column of images or sounds .its columns: text, label")
+    (tmp_path / "b.csv").write_text("words,label\na,0\nb,1\n")
+    refused(tmp_path / "b.csv", "no column of images, sounds or texts .its columns: words, label")
     (tmp_path / "c.parquet").write_bytes(b"PAR1 but no more")
     refused(tmp_path / "c.parquet", "is no readable parquet file")
     table(tmp_path / "d.parquet", images, [0, 1, 2, 1], names=["ape", "bee"])
@@ -353,14 +353,14 @@ def test_a_bad_npz_gets_one_line_that_says_which_keys_there_are(tmp_path: Path) 
 
 def test_the_table_of_contents_says_of_every_set_what_a_person_asks() -> None:
     assert list(DATA) == ["digits", "mnist", "fashion_mnist", "svhn", "cifar10", "cifar100",
-                          "tiny_imagenet", "esc10", "esc50"]  # fmt: skip
+                          "tiny_imagenet", "esc10", "esc50", "imdb"]  # fmt: skip
     for name, source in DATA.items():
         assert source.description and "\n" not in source.description
         assert source.label_names is None or len(source.label_names) == source.classes, name
         sound = name.startswith("esc")
-        assert len(source.shape) == (2 if sound else 3)
+        assert len(source.shape) == (2 if sound else 1 if name == "imdb" else 3)
         assert (source.hub is None) == (name == "digits" or sound)
-        assert source.mirror == (name not in ("digits", "mnist", "svhn"))
+        assert source.mirror == (name not in ("digits", "mnist", "svhn", "imdb"))
 
 
 def test_a_source_may_return_a_problem_of_any_kind(monkeypatch: pytest.MonkeyPatch) -> None:
