@@ -199,9 +199,15 @@ def test_texts_of_the_same_words_lie_close_in_any_order() -> None:
     x = real(8)
     order = torch.randperm(TEXT.length)
     torch.testing.assert_close(TEXT.features(x), TEXT.features(x[:, order]))
-    torch.testing.assert_close(TEXT.features(x).norm(dim=1), torch.ones(8))
+    torch.testing.assert_close(TEXT.features(x).square().mean(1), torch.ones(8))
     whole = DenseTokens(1).decode({"logits": torch.zeros(1, TEXT.length, TEXT.vocabulary)}, TEXT)
     assert TEXT.features(whole).shape == (1, 1024)
+
+
+def test_the_same_ids_of_another_vocabulary_are_other_texts() -> None:
+    assert TEXT.fits(replace(TEXT, form="dense"))
+    assert not TEXT.fits(replace(TEXT, fingerprint="1" * 16))
+    assert not TEXT.fits(replace(TEXT, shape=(9, 2, 1)))
 
 
 def test_a_shared_draw_alters_three_texts_as_it_does_five() -> None:

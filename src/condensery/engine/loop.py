@@ -215,7 +215,7 @@ def _start(run: Run) -> SyntheticSet:
     own = run.method.codec(run.problem)
     expected = run.per_class * run.problem.classes
     wrong = None
-    if found.modality.shape != run.problem.modality.shape or found.classes != run.problem.classes:
+    if not run.problem.modality.fits(found.modality) or found.classes != run.problem.classes:
         wrong = f"is of {found.classes} classes of shape {found.modality.shape}"
     elif len(found) != expected:
         wrong = f"stores {len(found)} samples where --per-class asks for {expected}"

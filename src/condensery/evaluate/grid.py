@@ -453,8 +453,7 @@ def _check_row(row: str, sets: Sequence[tuple[int, SyntheticSet]], problem: Prob
         raise UsageError(f"row {row!r} needs at least one set, each with a replicate of its own; "
                          f"got replicates {replicates}")  # fmt: skip
     for _, synthetic in sets:
-        same_shape = tuple(synthetic.modality.shape) == tuple(problem.modality.shape)
-        if not same_shape or synthetic.classes != problem.classes:
+        if not problem.modality.fits(synthetic.modality) or synthetic.classes != problem.classes:
             raise UsageError(
                 f"row {row!r} holds {synthetic.classes} classes of shape "
                 f"{tuple(synthetic.modality.shape)}, {problem.name} has {problem.classes} of shape "

@@ -30,8 +30,8 @@ class Neighbour:
     Attributes:
         sample: position among the decoded samples. label: its class.
         position: of the real sample in the training split.
-        distance: root mean square of their difference, in data-normalised units: 0 is the same, and
-            two unrelated samples lie near 1.4.
+        distance: root mean square of their difference, in data-normalised units (of text: of
+            bags of words): 0 is the same, and two unrelated samples lie near 1.4.
     """
 
     sample: int
@@ -54,19 +54,19 @@ def neighbours(synthetic: SyntheticSet, problem: Problem) -> list[Neighbour]:
     Raises:
         UsageError: the set does not belong to the data.
     """
-    if synthetic.modality.shape != problem.modality.shape:
+    if not problem.modality.fits(synthetic.modality):
         raise UsageError(f"the set holds samples of {tuple(synthetic.modality.shape)}, "
                          f"{problem.name} of {tuple(problem.modality.shape)}")  # fmt: skip
     batch = synthetic.quantised().decode()
     found = []
     for label in sorted(set(batch.y.tolist())):
         where = (batch.y == label).nonzero().flatten()
-        own = batch.x[where].flatten(1)
+        own = problem.modality.features(batch.x[where])
         best, place = torch.full((len(own),), math.inf), torch.zeros(len(own), dtype=torch.long)
         positions = torch.from_numpy(problem.of(label))
         for start in range(0, len(positions), BLOCK):
             block = positions[start : start + BLOCK]
-            real = _as_decoded(synthetic, problem, block).flatten(1)
+            real = problem.modality.features(_as_decoded(synthetic, problem, block))
             nearest, index = torch.cdist(own, real).min(1)
             closer = nearest < best
             best[closer], place[closer] = nearest[closer], block[index[closer]]

@@ -57,6 +57,10 @@ class Modality(ABC):
                 ...); other modalities have no such choice and leave it aside.
         """
 
+    def fits(self, other: Modality) -> bool:
+        """Whether samples of another modality can stand for samples of this one."""
+        return self.kind == other.kind and tuple(self.shape) == tuple(other.shape)
+
     def features(self, x: Tensor) -> Tensor:
         """Plain features ``(n, width)`` in which like samples lie close: the values themselves."""
         return x.flatten(1)
