@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cases import images
+from cases import PROBLEMS, images
 from condensery.data.problem import Problem
 from condensery.engine import Budget, Run, execute
 from condensery.errors import UsageError
@@ -62,6 +62,13 @@ def test_every_method_can_be_tried_in_seconds(method: str, channels: int, tmp_pa
     plan = PRESETS["smoke"](method, problem, 1)
     assert plan.steps == (2 if METHODS[method].default_steps else 0)
     run(plan, problem, None, tmp_path / "run")
+
+
+@pytest.mark.parametrize("method", ["hmdc", "dream", "random", "kmeans"])
+@pytest.mark.parametrize("kind", ["audio", "text"])
+def test_sound_and_text_can_be_tried_in_seconds(kind: str, method: str, tmp_path: Path) -> None:
+    problem = PROBLEMS[kind]["unequal"]()
+    run(PRESETS["smoke"](method, problem, 1), problem, None, tmp_path / "run")
 
 
 @pytest.mark.parametrize(

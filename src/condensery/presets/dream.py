@@ -86,7 +86,7 @@ def smoke(problem: Problem, per_class: int) -> Plan:
     name = {"audio": "audio_cnn_w2", "text": "lstm2_w8"}.get(problem.modality.kind, "convnet2_w8")
     settings = DREAM(
         peer=PeerSpec(name, momentum=0.9),
-        factor=1,
+        factor=2 if problem.modality.kind == "text" else 1,
         real_batch=4,
         candidates=8,
         train_samples=8,
