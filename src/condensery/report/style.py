@@ -46,15 +46,15 @@ LOOKS = {
     "start": Look("step 0", "#9067d6", "..", "P"),
     "random": Look("Random", "#8a95a0", "//", "X"),
     "random packed": Look("packed Random", "#5d6d7e", "////", "x"),
-    "random as many": Look("Random, as many", "#a3734e", "///", "|"),
+    "random as many": Look("Random, as many", "#a3734e", "///", "D"),
     "kmeans": Look("k-means", "#2e86ab", "\\\\", "h"),
     "kmeans packed": Look("packed k-means", "#2e86ab", "\\\\\\\\", "H"),
     "mean": Look("class means", "#b57a14", "--", "d"),
     "mean packed": Look("packed class means", "#b57a14", "----", "p"),
     "herding": Look("herding", "#4f8a6d", "+", "3"),
     "herding packed": Look("packed herding", "#4f8a6d", "+++", "4"),
-    "naive_bayes": Look("naive Bayes tokens", "#a3653f", "-\\", "_"),
-    "naive_bayes packed": Look("packed naive Bayes tokens", "#a3653f", "--\\", "s"),
+    "naive_bayes": Look("naive Bayes tokens", "#a3653f", "-\\", "8"),
+    "naive_bayes packed": Look("packed naive Bayes tokens", "#a3653f", "--\\", "$b$"),
     "full": Look("full data", "#4f9a4a", "||", "*"),
 }
 OTHERS = ("#c2548f", "#5b7fd1", "#2f9277", "#b0683c", "#8c6fc0", "#7d8a2a")
