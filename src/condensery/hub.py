@@ -81,9 +81,10 @@ def obstacle(repository: str, kind: Kind = "model", timeout: float = 3.0) -> str
     place = endpoint()
     address = f"{place}/api/{kind}s/{repository}"
     answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    # A thread, since the timeout of a socket does not bound the resolution of a name.
+    # A thread, since the timeout of a socket does not bound the resolution of a name; the socket's
+    # is longer, so that silence is always told by the same words.
     ask = threading.Thread(
-        target=lambda: answers.put(_ask(address, place, timeout)), name="hub", daemon=True
+        target=lambda: answers.put(_ask(address, place, 2 * timeout)), name="hub", daemon=True
     )
     ask.start()
     try:

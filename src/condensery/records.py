@@ -41,8 +41,8 @@ class Record:
         settings: the recipe's values that applied to this network (rate, optimiser, batch, ...).
         fingerprint: of the exported set; a set that was changed since is measured anew.
         circumstances: hardware, versions, commit; see ``circumstances()``.
-        family: what kind of network it is: ``cnn``, ``vit``, ``mlp``, ``module`` (the user's own);
-            empty in records of earlier versions.
+        family: what kind of network it is: ``cnn``, ``vit``, ``mlp``, ``rnn``, ``transformer``,
+            ``module`` (the user's own); empty in records of earlier versions.
         labels: what the network learned from: ``hard``, or the regime of soft labels with its
             teacher. Hard and soft rows are never compared.
         class_accuracy: accuracy of each class, in ``[0, 1]``, in the order of the labels; their
