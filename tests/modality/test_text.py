@@ -154,7 +154,47 @@ def test_a_dense_text_begins_with_softened_tokens() -> None:
     shares = DenseTokens(1).decode(DenseTokens(1).encode(real(1), TEXT), TEXT)
     token = int(real(1)[0, 0, 0, 0])
     assert shares[0, 0, token].item() == pytest.approx(0.8 + 0.2 / TEXT.vocabulary, rel=1e-4)
-    torch.testing.assert_close(shares.sum(2), torch.ones(1, TEXT.length))
+    torch.testing.assert_close(shares.sum(2), Tokens.of(real(1)).present.float())
+
+
+@pytest.mark.parametrize("temperature", [1.0, 5.0])
+def test_a_short_dense_text_keeps_its_padding_through_export_and_a_step(temperature: float) -> None:
+    codec, x = DenseTokens(1, keep=3, temperature=temperature), real(1)
+    x[0, 6:, 0], x[0, 6:, 1] = TEXT.pad, 0
+    expected = torch.tensor([[True] * 6 + [False] * 2]) & Tokens.of(x).present
+    stored = codec.encode(x, TEXT)
+    packed = codec.pack(stored, TEXT)
+    assert (packed["ids"][~expected].long() == TEXT.pad).all()
+    for leaves in (stored, codec.quantise(stored, TEXT)):
+        leaf = leaves["logits"].requires_grad_()
+        shares = codec.decode({"logits": leaf}, TEXT)
+        assert torch.equal(Tokens.of(shares).present, expected) and not shares[~expected].any()
+        (slope,) = torch.autograd.grad(shares.square().sum(), leaf)
+        assert slope.isfinite().all() and not slope[~expected].any()
+        moved = codec.decode({"logits": leaf.detach() - 100 * slope}, TEXT)
+        assert torch.equal(Tokens.of(moved).present, expected)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 3.0, 10.0])
+def test_padding_weighs_nothing_at_any_temperature(temperature: float) -> None:
+    x = real(2)
+    x[1, 3:, 0], x[1, 3:, 1] = TEXT.pad, 0
+    x[:, 7:, 0], x[:, 7:, 1] = TEXT.pad, 0
+    codec = SoftTokens(2, temperature=temperature)
+    stored = codec.encode(x, TEXT)
+    codec.project_(stored, TEXT)
+    for leaves in (stored, codec.quantise(stored, TEXT)):
+        weights = codec.decode(leaves, TEXT)[0, :, 1]
+        assert weights.min(1).values[3:].max() < 1e-9 and not weights[7:].any()
+        torch.testing.assert_close(weights[1], torch.tensor([0.5, 0.5]))
+    drawn = codec.decode(codec.noise(50, TEXT, torch.Generator().manual_seed(0)), TEXT)
+    assert Tokens.of(drawn).present.all(), "noise is no padding"
+
+
+def test_logits_stay_within_thirty_times_the_temperature() -> None:
+    leaf = torch.full((1, 8, 2, 2), 500.0)
+    SoftTokens(2, temperature=4.0).project_({"tokens": leaf}, TEXT)
+    assert (leaf[:, :, 1] == 120).all() and (leaf[:, :, 0] == 500).all()
 
 
 def test_sets_of_text_come_back_from_disk_bit_for_bit(tmp_path: Path) -> None:

@@ -245,17 +245,18 @@ class SoftTokens(Codec):
         assert tokens.ids is not None
         logits = self.temperature * tokens.weights.clamp(min=1e-30).log()
         logits = logits - logits.amax(2, keepdim=True)
-        logits = torch.where(tokens.weights > 0, logits, LOWEST).clamp(min=LOWEST)
+        lowest = self.temperature * LOWEST
+        logits = torch.where(tokens.weights > 0, logits, lowest).clamp(min=lowest)
         return {"tokens": torch.stack([tokens.ids.to(logits), logits], 2)}
 
     def noise(
         self, count: int, modality: Modality, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """Words drawn from the vocabulary with equal chance, with normal logits."""
+        """Words drawn from the vocabulary with equal chance, with normal logits times T."""
         assert isinstance(modality, Text)
         shape = (count, modality.length, self.factor)
         ids = torch.randint(modality.vocabulary, shape, generator=generator)
-        logits = torch.randn(shape, generator=generator)
+        logits = self.temperature * torch.randn(shape, generator=generator)
         return {"tokens": torch.stack([ids.float(), logits], 2)}
 
     def decode(self, stored: Mapping[str, Tensor], modality: Modality) -> Tensor:
@@ -263,9 +264,11 @@ class SoftTokens(Codec):
         leaf = stored["tokens"]
         ids, logits = leaf[:, :, 0].detach(), leaf[:, :, 1]
         weights = torch.softmax(logits / self.temperature, 2)
-        # Nothing but padding at a position: nothing is there.
-        there = (logits.detach() > LOWEST + 1).any(2, keepdim=True)
-        return torch.stack([ids, weights * there], 2)
+        return torch.stack([ids, weights * self._there(logits)], 2)
+
+    def _there(self, logits: Tensor) -> Tensor:
+        """Where a position holds more than padding, ``(n, length, 1)``."""
+        return logits.detach().amax(2, keepdim=True) > self.temperature * (LOWEST + 1)
 
     def units(self, name: str, modality: Modality) -> Tensor:
         """A step is in logits: 1."""
@@ -274,7 +277,8 @@ class SoftTokens(Codec):
     def project_(self, stored: Mapping[str, Tensor], modality: Modality) -> None:
         """Logits stay within plus and minus 30 times the temperature; ids stay whole numbers."""
         with torch.no_grad():
-            stored["tokens"][:, :, 1].clamp_(LOWEST, -LOWEST)
+            most = -LOWEST * self.temperature
+            stored["tokens"][:, :, 1].clamp_(-most, most)
 
     def quantise(self, stored: Mapping[str, Tensor], modality: Modality) -> dict[str, Tensor]:
         """The heaviest ``keep`` tokens a position, their weights in 16 bits."""
@@ -309,14 +313,14 @@ class DenseTokens(SoftTokens):
         return True
 
     def hold(self, tokens: Tokens, modality: Modality) -> dict[str, Tensor]:
-        """Softened one-hots; several tokens share the weight of a position."""
+        """Softened one-hots; several tokens share the weight of a position, padding has none."""
         assert isinstance(modality, Text) and tokens.ids is not None
         total = tokens.weights.sum(2, keepdim=True)
         weights = tokens.weights / total.clamp(min=1e-30)
         spread = (1 - SMOOTH) / modality.vocabulary
         shares = torch.full((*weights.shape[:2], modality.vocabulary), spread).to(weights)
         shares.scatter_add_(2, tokens.ids, SMOOTH * weights)
-        return {"logits": self.temperature * shares.log()}
+        return {"logits": self.temperature * torch.where(total > 0, shares.log(), LOWEST)}
 
     def noise(
         self, count: int, modality: Modality, generator: torch.Generator
@@ -328,7 +332,8 @@ class DenseTokens(SoftTokens):
 
     def decode(self, stored: Mapping[str, Tensor], modality: Modality) -> Tensor:
         """Weights over the vocabulary ``(n, length, vocabulary)``; differentiable."""
-        return torch.softmax(stored["logits"] / self.temperature, 2)
+        logits = stored["logits"]
+        return torch.softmax(logits / self.temperature, 2) * self._there(logits)
 
     def units(self, name: str, modality: Modality) -> Tensor:
         """A step is in logits: 1."""
@@ -341,9 +346,12 @@ class DenseTokens(SoftTokens):
         """Logits of the tokens that were packed, and as good as nothing for all others."""
         assert isinstance(modality, Text)
         ids, logits = unpacked_tokens(packed, modality)
-        # Nothing may weigh more than the thousands of tokens that are left out.
-        leaf = torch.full((*ids.shape[:2], modality.vocabulary), float("-inf"))
+        # Nothing may weigh more than the thousands of tokens that are left out; where nothing is at
+        # all, logits are finite, since a softmax of -inf alone is no number.
+        there = (logits > LOWEST + 1).any(2, keepdim=True)
+        left = torch.where(there, float("-inf"), self.temperature * LOWEST)
         kept = torch.where(logits > LOWEST + 1, self.temperature * logits, float("-inf"))
+        leaf = left.repeat(1, 1, modality.vocabulary)
         return {"logits": leaf.scatter_reduce(2, ids, kept, "amax")}
 
 
