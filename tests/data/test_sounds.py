@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from condensery.data import DATA, Problem, load_problem, sounds
 from condensery.errors import RunError, UsageError
@@ -147,6 +148,22 @@ def test_the_authors_split_is_disjoint_and_stratified(tmp_path: Path) -> None:
     assert not trained & {row.tobytes() for row in problem.test.samples}
 
 
+def test_the_authors_split_is_drawn_class_by_class_from_one_generator(tmp_path: Path) -> None:
+    archive(tmp_path / "esc10", per_fold=2)
+    table = tmp_path / "esc10" / "meta" / "esc10.csv"
+    head, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([head, *reversed(rows)]) + "\n")  # the last class appears first
+    problem = load_problem("esc10:authors", data_dir=tmp_path, size=800)
+    generator, expected = torch.Generator().manual_seed(42), []
+    for label in range(9, -1, -1):
+        own = [place for place in range(100) if rows[99 - place].split(",")[2] == str(label)]
+        order = torch.randperm(10, generator=generator).tolist()
+        expected += [rows[99 - own[one]].split(",")[0] for one in order[8:]]
+    read = [sounds.fitted(sounds.read(tmp_path / "esc10" / "audio" / one, 16_000), 800)
+            for one in expected]  # fmt: skip
+    assert {row.tobytes() for row in problem.test.samples} == {one.tobytes() for one in read}
+
+
 def test_sets_can_be_asked_for_as_spectrograms(tmp_path: Path) -> None:
     archive(tmp_path / "esc10")
     problem = load_problem("esc10:2:logmel", data_dir=tmp_path, size=800)
@@ -170,6 +187,39 @@ def test_what_is_no_sound_or_empty_or_not_there_is_named_in_one_line(tmp_path: P
     refused(place, "low/5.wav is a sound of length zero: remove it", size=80)
     (tmp_path / "list.csv").write_text("file,label\nnowhere.wav,a\ntones/low/1.wav,b\n")
     refused(tmp_path / "list.csv", "nowhere.wav is no readable sound .there is no such", size=9)
+
+
+def test_a_clip_that_resampling_leaves_nothing_of_is_named(tmp_path: Path) -> None:
+    place = folders(tmp_path / "tones")
+    tone(place / "low" / "5.wav", 1 / 44_100, rate=44_100)
+    refused(place, "low/5.wav is too short .1 of 44100 samples a second, none of 16000.", size=80)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_no_numbers_are_not_taken_for_silence(
+    tmp_path: Path, wrong: float
+) -> None:
+    place = folders(tmp_path / "tones")
+    clip = np.zeros(4000, np.float32)
+    clip[2000] = wrong
+    soundfile.write(place / "low" / "5.wav", clip, 8000, subtype="FLOAT")
+    refused(place, "low/5.wav has samples that are no numbers .NaN or infinite.", size=80)
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        (-1, "train labels of list are negative .-1 at row 2.: classes count from 0"),
+        (2, "train labels of list reach 2, but there are names for 2 classes .0 to 1."),
+        (0.5, "train labels of list are not whole numbers"),
+    ],
+)
+def test_labels_of_sounds_that_cannot_be_are_said(tmp_path: Path, label: float, said: str) -> None:
+    tone(tmp_path / "a.wav")
+    (tmp_path / "classes.tsv").write_text("label\tname\n0\tlow\n1\thigh\n")
+    rows = "".join(f"a.wav,{one}\n" for one in (0, 1, label))
+    (tmp_path / "list.csv").write_text(f"file,label\n{rows}")
+    refused(tmp_path / "list.csv", said, size=80)
 
 
 def test_what_cannot_be_asked_of_sound_is_said(tmp_path: Path) -> None:
@@ -198,6 +248,28 @@ def test_a_strange_fold_class_or_copy_is_said(tmp_path: Path) -> None:
     refused("esc10", "1-0-0.wav, which is not there", data_dir=tmp_path)
 
 
+def test_a_table_of_esc_that_is_not_whole_is_said(tmp_path: Path) -> None:
+    table = archive(tmp_path / "esc50", name="esc50") / "meta" / "esc50.csv"
+    whole = table.read_text()
+    lines = [line.split(",") for line in whole.splitlines()]
+    without = "\n".join(",".join([*one[:2], *one[3:]]) for one in lines)
+    for text, said in {
+        whole.replace("1-0-0.wav,1,", "1-0-0.wav,one,"): "1-0-0.wav in .*csv is of fold 'one'",
+        "\n".join(",".join(one) for one in lines if one[1] != "2"): "csv has no clip of fold 2 to",
+        without: "csv needs the columns filename, fold, category, target",
+        whole.replace("1-0-0.wav,1,0,", "1-0-0.wav,1,zero,"): "1-0-0.wav .* has target 'zero'",
+        whole.replace("1-0-0.wav,1,0,dog,True", "1-0-0.wav"): "row 1 of .*csv has no fold",
+        lines[0][0] + ",fold,category,target\n": "csv needs the columns .*and rows below them",
+        "\n".join(",".join(one) for one in lines if one[3] != "cat" or one[1] == "2"):
+            "no training sample of class cat",
+    }.items():  # fmt: skip
+        table.write_text(text)
+        refused("esc50:2", said, data_dir=tmp_path, size=800)
+    table.write_text(without)
+    ten = load_problem("esc10:2", data_dir=tmp_path / "esc50", size=800)
+    assert len(ten.test) == 10, "the names of ten classes are known, no target is asked for"
+
+
 @pytest.fixture(scope="module")
 def clips(real_data: Path) -> Problem:
     return load_problem("esc10:1", data_dir=real_data)
@@ -210,3 +282,12 @@ def test_the_real_clips_are_320_and_80_of_five_seconds(clips: Problem) -> None:
     assert np.bincount(clips.test.labels).tolist() == [8] * 10
     loudness = clips.samples(slice(0, 40)).square().mean((1, 2))
     assert float((loudness - 1).abs().max()) < 1e-2
+
+
+@pytest.mark.realdata
+def test_the_real_clips_drawn_as_the_authors_did_are_32_and_8_a_class(real_data: Path) -> None:
+    problem = load_problem("esc10:authors", data_dir=real_data)
+    assert np.bincount(problem.train.labels).tolist() == [32] * 10
+    assert np.bincount(problem.test.labels).tolist() == [8] * 10
+    trained = {row.tobytes() for row in problem.train.samples}
+    assert len(trained) == 320 and not trained & {row.tobytes() for row in problem.test.samples}
