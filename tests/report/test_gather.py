@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from condensery.errors import UsageError
-from condensery.report.gather import gather, short_names
-from report.runs import evaluated, record, run_directory
+from condensery.report import report
+from condensery.report.gather import by_kind, gather, short_names
+from report.runs import evaluated, record, run_directory, write
 
 
 def test_a_directory_that_is_no_run_is_refused_by_name(tmp_path: Path) -> None:
@@ -61,6 +63,15 @@ def test_records_without_an_accuracy_are_left_out_and_said() -> None:
     assert len(found.records) == 1 and len(found.notes) == 2
 
 
+def arm_run(path: Path, arm: str, **settings: object) -> Path:
+    """A run of a study."""
+    run = run_directory(path, steps=3)
+    config = json.loads((run / "config.json").read_text())
+    write(run / "config.json", config | {"settings": config["settings"] | settings})
+    write(run / "study.json", {"arm": arm})
+    return run
+
+
 def test_runs_that_differ_in_their_seed_are_replicates_of_one_row(tmp_path: Path) -> None:
     runs = [
         evaluated(run_directory(tmp_path / str(seed), seed=seed),
@@ -79,6 +90,35 @@ def test_runs_of_one_method_with_other_settings_are_two_rows(tmp_path: Path) -> 
     rows = [one.row for one in gather(runs).records]
     assert rows == ["hmdc [with]", "start [with]", "random",
                     "hmdc [without]", "start [without]", "random"]  # fmt: skip
+
+
+def test_an_arm_on_several_data_sets_and_sizes_is_several_kinds(tmp_path: Path) -> None:
+    """Table 1: an arm of a study stands for two data sets, three sizes and three seeds."""
+    places = []
+    for data in ("cifar10", "cifar100"):
+        for size in (1, 10):
+            for seed in (0, 1):
+                place = tmp_path / data / f"hmdc-ipc{size}" / str(seed)
+                places.append(arm_run(place, "hmdc", data=data, per_class=size, seed=seed))
+    found = by_kind(gather(places).runs)
+    assert list(found) == [f"hmdc [{data}, {size} per class]" for data in ("cifar10", "cifar100")
+                           for size in (1, 10)]  # fmt: skip
+    for held in found.values():
+        assert [run.settings["seed"] for run in held] == [0, 1]
+        assert len({(run.settings["data"], run.settings["per_class"]) for run in held}) == 1
+    sizes = by_kind(gather(places[:4]).runs)
+    assert list(sizes) == ["hmdc [1 per class]", "hmdc [10 per class]"]
+    assert list(by_kind(gather(places[:2]).runs)) == ["hmdc"]
+
+
+def test_a_page_of_several_sizes_calls_seeds_only_what_are_seeds(tmp_path: Path) -> None:
+    places = [arm_run(tmp_path / f"{size}" / f"{seed}", "hmdc", per_class=size, seed=seed)
+              for size in (1, 10) for seed in (0, 1, 2)]  # fmt: skip
+    html = report(places, tmp_path / "out").read_text(encoding="utf-8")
+    assert html.count("thin: 2 other seeds") == 4 and "5 other seeds" not in html
+    assert "HMDC [1 per class]" in html and "2 more of HMDC [10 per class]" in html
+    for size in (1, 10):
+        assert (tmp_path / "out" / f"balance-hmdc-{size}-per-class.svg").is_file()
 
 
 def test_a_set_that_was_made_anew_in_its_run_replaces_the_old_one(tmp_path: Path) -> None:

@@ -195,11 +195,25 @@ def _row(one: Record) -> tuple[Any, ...]:
 
 
 def by_kind(runs: Sequence[RunFiles]) -> dict[str, list[RunFiles]]:
-    """Runs by what they are replicates of, in the order in which they were given."""
-    found: dict[str, list[RunFiles]] = {}
+    """Runs by what they are replicates of, in the order in which they were given.
+
+    An arm of a study may stand for several data sets and sizes: each is a kind of its own, and its
+    name tells what the others do not share, ``hmdc [cifar10, 10 per class]``.
+    """
+    found: dict[tuple[str, str, str], list[RunFiles]] = {}
     for run, kind in zip(runs, _kinds(runs), strict=True):
-        found.setdefault(kind, []).append(run)
-    return found
+        data, size = (str(run.settings.get(name, "")) for name in ("data", "per_class"))
+        found.setdefault((kind, data, size), []).append(run)
+    return {_of_several(key, list(found)): held for key, held in found.items()}
+
+
+def _of_several(key: tuple[str, str, str], keys: Sequence[tuple[str, str, str]]) -> str:
+    """A kind's name, with data set and size where kinds of this name differ in them."""
+    kind, data, size = key
+    alike = [one for one in keys if one[0] == kind]
+    told = [data] if len({one[1] for one in alike}) > 1 else []
+    told += [f"{size} per class"] if len({one[2] for one in alike}) > 1 else []
+    return f"{kind} [{', '.join(told)}]" if told else kind
 
 
 def _kinds(runs: Sequence[RunFiles]) -> list[str]:
