@@ -11,7 +11,7 @@ from condensery import models
 from condensery.errors import RunError, UsageError
 from condensery.evaluate import Override, Recipe, evaluate, grid, name_of, precision
 from condensery.models.backbone import PeerSpec
-from condensery.records import Record, read
+from condensery.records import Record, newest, read
 
 SHORT = Recipe("short", updates=4, batch=64, lr=0.02)
 MODELS = ["mlp", "convnet_mini"]
@@ -209,3 +209,38 @@ def test_two_processes_measure_what_one_does(problem, rows):
     shared = evaluate(rows, problem, MODELS, recipe=SHORT, seeds=(0,), workers=2)
     assert [one.accuracy for one in shared] == [one.accuracy for one in alone]
     assert [one.model for one in shared] == [one.model for one in alone]
+
+
+def test_checks_that_no_record_holds_are_made_though_the_cell_was_measured(
+    problem, rows, tmp_path, trainings
+):
+    out, one_row = tmp_path / "records.jsonl", {"ours": rows["ours"][:1]}
+    asked = {"recipe": SHORT, "seeds": (0,), "out": out}
+    evaluate(one_row, problem, ["mlp"], **asked)
+    (seldom,) = evaluate(one_row, problem, ["mlp"], check_every=3, **asked)
+    assert [epoch for epoch, _ in seldom.curve] == [3] and seldom.best is not None
+    (often,) = evaluate(one_row, problem, ["mlp"], check_every=1, **asked)
+    assert [epoch for epoch, _ in often.curve] == [1, 2, 3, 4]
+    assert len(trainings) == 3 and len(read(out)) == 3
+    # What was checked often serves him who asks for less; the file grows no more.
+    for every in (1, 2, 3, None):
+        assert evaluate(one_row, problem, ["mlp"], check_every=every, **asked) == [often]
+    assert len(trainings) == 3 and newest(read(out)) == [often]
+
+
+def test_a_precision_that_is_named_is_not_answered_with_records_in_another(
+    problem, rows, tmp_path, trainings, monkeypatch
+):
+    monkeypatch.setenv("CONDENSERY_CACHE", str(tmp_path))
+    monkeypatch.setattr(precision, "times_faster", lambda network, x: 3.0)
+    out, one_row = tmp_path / "records.jsonl", {"ours": rows["ours"][:1]}
+
+    def tested_in(asked):
+        (made,) = evaluate(one_row, problem, ["mlp"], recipe=SHORT, seeds=(0,), out=out,
+                           precision=asked)  # fmt: skip
+        return made.circumstances["tested in"], len(trainings)
+
+    assert tested_in("auto") == ("bfloat16", 1)
+    assert tested_in("bfloat16") == ("bfloat16", 1)
+    assert tested_in("float32") == ("float32", 2)
+    assert tested_in("float32") == tested_in("auto") == ("float32", 2)

@@ -36,14 +36,15 @@ JOB = """
     problem = Problem("bands", modality, names, banded(60, 0), banded(30, 1), banded(9, 2))
     sets = [(seed, random_start(problem, 1, Pixels(), Streams(seed))) for seed in range(4)]
     evaluate({{"random": sets}}, problem, ["mlp"], recipe=Recipe("short", updates=60),
-             seeds=(0, 1, 2), out=Path({out!r}),
+             seeds=(0, 1, 2), out=Path({out!r}), workers={workers},
              on_record=lambda one, *told: print(one.replicate, one.seed, flush=True))
 """
 
 
-def job(out: Path) -> subprocess.Popen[str]:
+def job(out: Path, workers: int = 1) -> subprocess.Popen[str]:
     """One job of twelve cells, as its user would start it."""
-    text = textwrap.dedent(JOB.format(tests=str(Path(__file__).parents[1]), out=str(out)))
+    tests = str(Path(__file__).parents[1])
+    text = textwrap.dedent(JOB.format(tests=tests, out=str(out), workers=workers))
     command = [sys.executable, "-c", text]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
@@ -78,6 +79,45 @@ def test_records_survive_a_kill_at_any_moment(tmp_path: Path) -> None:
     job(out).communicate(timeout=120)
     assert cells(out) == ALL
     assert set(before) <= set(cells(out))
+
+
+def descendants(process: int) -> list[int]:
+    """All processes below one, as Linux lists them."""
+    listed = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [one for child in map(int, listed) for one in (child, *descendants(child))]
+
+
+def running(process: int) -> bool:
+    """Whether it is there and no mere exit status that nobody has fetched."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are listed in /proc")
+def test_workers_end_with_the_job_that_is_killed_and_its_records_go_on(tmp_path: Path) -> None:
+    out = tmp_path / "records.jsonl"
+    killed = job(out, workers=2)
+    assert killed.stdout is not None
+    killed.stdout.readline()
+    below = descendants(killed.pid)
+    assert len([one for one in below if running(one)]) >= 3, "no workers and their clean process"
+    killed.send_signal(signal.SIGKILL)  # nobody fetches its exit status yet
+    deadline = time.monotonic() + 20
+    while any(map(running, below)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    left = [one for one in below if running(one)]
+    for one in left:
+        os.kill(one, signal.SIGKILL)
+    assert not left, "orphans"
+    killed.wait()
+    before = read(out)
+    assert 1 <= len(before) == len(set(cells(out))) < len(ALL)
+    told = job(out, workers=2).communicate(timeout=120)[0]
+    assert cells(out) == ALL and read(out)[: len(before)] == before
+    assert len(told.splitlines()) == len(ALL) - len(before), "a finished cell was run again"
+    assert not list(tmp_path.glob(".records.jsonl.claims/*"))
 
 
 def test_a_claim_is_one_jobs_until_it_is_released(tmp_path: Path) -> None:

@@ -88,8 +88,9 @@ def evaluate(
             row, where the condensed set stands.
         device: where to train.
         out: a file of records; each is on disk before its cell is given up, and a cell that is
-            already there (same key, set and recipe values) is not run again. Several jobs, also on
-            several machines, may work on one file: each cell is run by one of them.
+            already there (same key, set and recipe values, with the checks and in the precision
+            that are asked for) is not run again. Several jobs, also on several machines, may work
+            on one file: each cell is run by one of them.
         on_record: called as ``on_record(record, done, of)`` after each cell that was run.
         check_every: test every so many epochs too and record the best, which is chosen on the
             evaluated split and therefore never a result. None: as the recipe says, most test the
@@ -101,7 +102,7 @@ def evaluate(
             the place of ``recipe``; all have one name.
         tolerant: a loss that is not finite gives an accuracy of 0 rather than an error; for trials.
         precision: of testing, network by network, see ``condensery.evaluate.precision``; training
-            has 32 bits.
+            has 32 bits. Records in any precision serve ``auto``, only those in their own the others.
 
     Returns:
         One record a cell, also of those that were there already, in the order of the cells.
@@ -321,7 +322,20 @@ class _Board:
         new = self.grid.record(cell)
         old = self._read.get(new.key())
         same = old and (old.fingerprint, old.settings) == (new.fingerprint, new.settings)
-        return old if same else None
+        return old if old and same and self._tells_enough(old) else None
+
+    def _tells_enough(self, old: Record) -> bool:
+        """Whether a record has the checks and the precision that are asked for.
+
+        Else its cell is measured again: the newest record of a cell is the one that holds.
+        """
+        tested_in, every = old.circumstances.get("tested in"), self.grid.check_every
+        if tested_in not in (None, self.grid.precision) and self.grid.precision != "auto":
+            return False
+        if every is None:
+            return True
+        checked = {epoch for epoch, *_ in old.curve or ()}
+        return old.curve is not None and checked >= set(range(every, old.epochs + 1, every))
 
     def key(self, cell: Cell) -> str:
         """The cell's name among the jobs that share the file."""

@@ -148,11 +148,30 @@ def executor(workers: int, begin: Callable[..., None], given: tuple[Any, ...]) -
     """Processes that begin with ``begin(*given)``; with one worker this process, as it is.
 
     They are forked from one clean process that has imported everything once: what this process has
-    started (threads of its own) they do not inherit.
+    started (threads of its own) they do not inherit. They end when this process does, however it
+    ends; the clean process ends with the last of them.
     """
     if workers == 1:
         return Here()
-    return ProcessPoolExecutor(workers, started(begin), begin, given)
+    return ProcessPoolExecutor(workers, started(begin), _begin, (begin, given))
+
+
+def _begin(begin: Callable[..., None], given: tuple[Any, ...]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    begin(*given)
+
+
+def _end_with_parent() -> None:
+    """Leave at once, in the middle of whatever is done, when the one that gave the work is gone.
+
+    A worker that waits for its next item would wait for ever: it holds that pipe's other end too.
+    What is waited on here is the pipe that the parent started this process by (its process id may
+    be another's by then, and while nobody has fetched its exit status the dead seem to live).
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def started(begin: Callable[..., None]) -> BaseContext:
