@@ -332,8 +332,8 @@ def test_bad_tables_get_one_line_that_says_which_columns_there_are(tmp_path: Pat
     refused(tmp_path / "a.parquet", "no column 'label'.*: img, kind")
     refused(tmp_path / "a.parquet", "no label column 'sort'.*: img, kind", label="sort")
     assert load_problem(tmp_path / "a.parquet", label="kind").classes == 2
-    (tmp_path / "b.csv").write_text("words,label\na,0\nb,1\n")
-    refused(tmp_path / "b.csv", "no column of images, sounds or texts .its columns: words, label")
+    (tmp_path / "b.csv").write_text("year,label\n1999,0\n2000,1\n")
+    refused(tmp_path / "b.csv", "no column of images, sounds or texts .its columns: year, label")
     (tmp_path / "c.parquet").write_bytes(b"PAR1 but no more")
     refused(tmp_path / "c.parquet", "is no readable parquet file")
     table(tmp_path / "d.parquet", images, [0, 1, 2, 1], names=["ape", "bee"])

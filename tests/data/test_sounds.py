@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
 import soundfile
 import torch
+from pyarrow import parquet
 
 from condensery.data import DATA, Problem, load_problem, sounds
 from condensery.errors import RunError, UsageError
@@ -111,6 +114,62 @@ def test_a_csv_of_files_and_labels_is_a_problem(tmp_path: Path) -> None:
     problem = load_problem(tmp_path / "list.csv")
     assert problem.label_names == ("high", "low") and isinstance(problem.modality, Sound)
     assert load_problem(tmp_path / "list.csv", label="label").fingerprint == problem.fingerprint
+
+
+def hub_table(place: Path, split: str, audio: list[dict[str, object]]) -> None:
+    """An arrow file of sounds as the library ``datasets`` leaves them."""
+    made = pyarrow.table({"audio": audio, "label": [row % 2 for row in range(len(audio))]})
+    features = {"audio": {"sampling_rate": 8000, "_type": "Audio"},
+                "label": {"names": ["even", "odd"], "_type": "ClassLabel"}}  # fmt: skip
+    made = made.replace_schema_metadata(
+        {"huggingface": json.dumps({"info": {"features": features}})}
+    )
+    place.mkdir(parents=True, exist_ok=True)
+    with pyarrow.ipc.new_stream(str(place / f"tones-{split}.arrow"), made.schema) as out:
+        out.write_table(made)
+
+
+def test_arrow_files_that_the_hubs_library_prepared_are_sounds(
+    tmp_path: Path, apart: Path
+) -> None:
+    place = apart / "huggingface" / "datasets" / "owner___tones" / "default" / "0.0.0" / "abc"
+    clips = [tone(tmp_path / f"{n}.wav", pitch=200 + 100 * n) for n in range(6)]
+    hub_table(place, "train", [{"bytes": one.read_bytes(), "path": None} for one in clips[:4]])
+    hub_table(place, "test", [{"bytes": None, "path": str(one)} for one in clips[4:]])
+    (place / "dataset_info.json").write_text("{}")
+    problem = load_problem("owner/tones", size=800)
+    assert problem.modality == Sound((1, 800), 16_000) and problem.label_names == ("even", "odd")
+    for samples, files in ((problem.train.samples, clips[:4]), (problem.test.samples, clips[4:])):
+        read = [sounds.fitted(sounds.read(one, 16_000), 800) for one in files]
+        assert np.array_equal(samples[:, 0], np.stack(read))
+
+
+@pytest.mark.parametrize("column", ["audio", "recording"])
+@pytest.mark.parametrize("stored", ["bytes", "paths"])
+def test_parquet_files_of_sounds_need_no_description(
+    tmp_path: Path, column: str, stored: str
+) -> None:
+    clips = [tone(tmp_path / f"{n}.wav", pitch=200 + 100 * n) for n in range(8)]
+    values = [one.read_bytes() if stored == "bytes" else one.name for one in clips]
+    made = pyarrow.table({column: values, "label": [0, 1] * 4})
+    parquet.write_table(made, tmp_path / "tones.parquet")
+    problem = load_problem(tmp_path / "tones.parquet", size=800)
+    assert problem.modality == Sound((1, 800), 16_000)
+    assert len(problem.train) + len(problem.test) == 8
+
+
+def test_paths_of_sounds_go_before_texts_beside_them(tmp_path: Path) -> None:
+    clips = [tone(tmp_path / f"{n}.wav", pitch=200 + 100 * n) for n in range(6)]
+    rows = "".join(f"{one.name},a tone,{n % 2}\n" for n, one in enumerate(clips))
+    (tmp_path / "list.csv").write_text(f"file,text,label\n{rows}")
+    assert load_problem(tmp_path / "list.csv", size=800).modality == Sound((1, 800), 16_000)
+
+
+def test_a_row_without_a_sound_is_named(tmp_path: Path) -> None:
+    clip = tone(tmp_path / "a.wav").read_bytes()
+    made = pyarrow.table({"audio": [clip, None, clip], "label": [0, 1, 1]})
+    parquet.write_table(made, tmp_path / "gap.parquet")
+    refused(tmp_path / "gap.parquet", "there is no sound in row 1 of .*gap.parquet: fill", size=80)
 
 
 def test_clips_are_decoded_once_and_again_when_a_file_changes(

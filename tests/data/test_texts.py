@@ -130,9 +130,36 @@ def test_a_gap_and_a_missing_column_are_told_in_one_line(tmp_path: Path, words: 
     parquet.write_table(pyarrow.table(columns), tmp_path / "gap.parquet")
     with pytest.raises(UsageError, match="there is no text in row 1 of"):
         load_problem(tmp_path / "gap.parquet", tokenizer=words)
-    file = table(tmp_path / "b.csv", rows(), head="words,label")
+    (tmp_path / "b.csv").write_text("year,label\n1999,0\n2000,1\n")
     with pytest.raises(UsageError, match=r"no column of images, sounds or texts \(its columns"):
-        load_problem(file, tokenizer=words)
+        load_problem(tmp_path / "b.csv", tokenizer=words)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_the_only_column_of_strings_is_the_text_whatever_its_name(
+    tmp_path: Path, words: str, suffix: str
+) -> None:
+    known = load_problem(table(tmp_path / "known.csv", rows()), tokenizer=words, size=6)
+    file = table(tmp_path / "mine.csv", rows(), head="title,label")
+    if suffix == "parquet":
+        from pyarrow import csv, parquet
+
+        parquet.write_table(csv.read_csv(file), file.with_suffix(".parquet"))
+    problem = load_problem(file.with_suffix(f".{suffix}"), tokenizer=words, size=6)
+    assert np.array_equal(problem.train.samples, known.train.samples)
+    assert problem.label_names == known.label_names
+
+
+def test_several_columns_that_could_be_the_text_are_told_in_one_line(
+    tmp_path: Path, words: str
+) -> None:
+    (tmp_path / "a.csv").write_text("title,body,label\ngood,bad film,0\nbad,good film,1\n")
+    with pytest.raises(UsageError, match=r"\(title, body\): name the one .* 'text'") as caught:
+        load_problem(tmp_path / "a.csv", tokenizer=words)
+    assert "\n" not in str(caught.value)
+    (tmp_path / "b.csv").write_text("title,genre\nbad film,not\ngood film,liked\n" * 5)
+    problem = load_problem(tmp_path / "b.csv", tokenizer=words, label="genre", size=6)
+    assert problem.modality.kind == "text" and problem.label_names[0] == "genre"
 
 
 def test_files_that_are_not_utf8_are_told_in_one_line(tmp_path: Path, words: str) -> None:

@@ -251,9 +251,9 @@ def _from_path(path: Path | list[Path], options: Options) -> Problem:
 
 def _from_files(layout: Layout, name: str, options: Options) -> Problem:
     """A problem by the name of its folder; a copy of a built-in set keeps what is known of it."""
-    if texts.holds_text(layout):
+    if texts.holds_text(layout, options.label):
         return texts.from_layout(layout, name, options)
-    if sounds.holds_sound(layout):
+    if sounds.holds_sound(layout, options.label):
         return sounds.from_layout(layout, name, options)
     of_hub = {source.hub: known for known, source in DATA.items() if source.hub}
     source = DATA.get(of_hub.get(name, name))

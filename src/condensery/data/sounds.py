@@ -23,9 +23,10 @@ import torch
 from condensery.data.builtin import HOW, places
 from condensery.data.cache import Allocate, Decoded, identity, remember
 from condensery.data.labels import check_classes, encode_labels
-from condensery.data.layout import SOUNDS, Layout
+from condensery.data.layout import SOUNDS, TABLES, Layout, Raw
 from condensery.data.problem import Problem, Split, stratified, take
 from condensery.data.source import Options, Source
+from condensery.data.tables import table_kind
 from condensery.errors import RunError, UsageError
 from condensery.modality import Sound
 
@@ -184,9 +185,7 @@ def from_layout(layout: Layout, name: str, options: Options) -> Problem:
         raise UsageError(f"{name} has no training samples")
     columns = {split: raw.labels for split, raw in raws.items()}
     labels, names = encode_labels(columns, found.label_names, name)
-    items: dict[str, list[Any]] = {
-        split: [raw.items[row] for row in range(len(raw.items))] for split, raw in raws.items()
-    }
+    items = {split: _items(raw) for split, raw in raws.items()}
     files = [one for part in items.values() for one in part if isinstance(one, Path)]
     form = _form(options) if options.clip is not None else _usual(items["train"])
     # Files that a table names are read besides it.
@@ -199,6 +198,23 @@ def from_layout(layout: Layout, name: str, options: Options) -> Problem:
     made = replace(problem, train=take(problem.train, kept), test=take(problem.train, taken))
     check_classes(made.train.labels, names, name)
     return made
+
+
+def _items(raw: Raw) -> list[Any]:
+    """All sounds of a split, undecoded.
+
+    Raises:
+        UsageError: there is none in a row; names it.
+    """
+    found = []
+    for row in range(len(raw.items)):
+        try:
+            found.append(raw.items[row])
+        except ValueError:
+            raise UsageError(
+                f"there is no sound in {raw.where(row)}: fill the gap or remove it"
+            ) from None
+    return found
 
 
 def _problem(
@@ -334,21 +350,16 @@ def _name(item: Item) -> str:
     return f"a sound of {len(item)} bytes in the table" if isinstance(item, bytes) else str(item)
 
 
-def holds_sound(layout: Layout) -> bool:
+def holds_sound(layout: Layout, label: str | None = None) -> bool:
     """Whether the samples of a layout are sound: by the endings of its files, or by its table.
 
-    Of a csv the first row is looked at, of other tables what they say of their columns.
+    Args:
+        label: the column of labels that was asked for.
+
+    Raises:
+        UsageError: a table without a column of samples.
     """
     file = layout.files[0]
     if file.suffix.lower() in SOUNDS:
         return True
-    if file.suffix.lower() == ".csv":
-        with file.open(newline="", encoding="utf-8", errors="replace") as opened:
-            first = next(iter(csv.DictReader(opened)), {})
-        values = [value for value in first.values() if isinstance(value, str)]
-        return any(Path(value).suffix.lower() in SOUNDS for value in values)
-    if file.suffix.lower() == ".parquet":
-        from condensery.data.tables import column_kinds
-
-        return "Audio" in column_kinds(file)
-    return False
+    return file.suffix.lower() in TABLES and table_kind(file, layout.name, label) == "audio"

@@ -1,28 +1,24 @@
 """Tables: parquet, arrow and csv files with a column of images, sounds or texts and one of labels.
 
-A column of texts is one of strings with one of the names in ``TEXTS``. A column of images holds
-encoded files (as Hugging Face stores them: ``bytes`` and ``path``, or
-plain binary) or paths, which are relative to the table's folder.
+A column of images or sounds holds encoded files (as Hugging Face stores them: ``bytes`` and
+``path``, or plain binary) or paths, which are relative to the table's folder. Which column it is,
+and of which kind, says ``columns.py``.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from condensery.data.columns import Kind, features_of, label_column, sample_column
 from condensery.data.images import Item
 from condensery.data.layout import Found, Raw
 from condensery.errors import UsageError
 
-IMAGES = ("image", "img", "images", "image_path", "audio", "sound", "file", "file_name", "filename",
-          "path")  # fmt: skip
-TEXTS = ("text", "sentence", "review", "content", "document", "comment", "sms", "tweet")
-ENCODED = ("image", "img", "images", "image_path", "audio", "sound")  # before a text beside them
-LABELS = ("label", "labels", "class", "target", "fine_label", "category")
+HEAD = 10  # values that are looked at to say what a column holds
 
 
 class ImageColumn(Sequence[Item]):
@@ -79,7 +75,7 @@ def read_tables(
         parts = [_read(file, name, label) for file in files]
         told = next((part[2] for part in parts if part[2]), None)
         names = names or told
-        raws[split] = _raw(files, [part[:2] for part in parts], text_column(files[0]) is not None)
+        raws[split] = _raw(files, [part[:2] for part in parts], parts[0][3] == "text")
     return Found(raws, _class_names(base, names))
 
 
@@ -108,51 +104,95 @@ def _where(files: Sequence[Path], ends: np.ndarray) -> Callable[[int], str]:
     return where
 
 
-def _read(file: Path, name: str, label: str | None) -> tuple[Any, Any, tuple[str, ...] | None]:
-    """The image column, the label column and the class names of one file."""
+def table_kind(file: Path, name: str, label: str | None = None) -> Kind | None:
+    """What a table's samples are; None where it cannot be read.
+
+    Raises:
+        UsageError: no column holds samples, or several could be its texts.
+    """
+    from pyarrow import ArrowException
+
+    try:
+        schema = _schema(file)
+        return sample_column(schema, lambda one: _head(file, one), label, name)[1]
+    except (ArrowException, OSError, EOFError):  # who reads it next says so
+        return None
+
+
+def _read(
+    file: Path, name: str, label: str | None
+) -> tuple[Any, Any, tuple[str, ...] | None, Kind]:
+    """The column of samples, that of labels, the class names of one file, and of what kind."""
     import pyarrow
 
     try:
-        table = _open(file)
-        features = _features(table.schema)
-        image = _text_column(table.schema, features) or _image_column(
-            table.schema, features, name
-        )
-        chosen = _label_column(table.schema, label, name)
-        if file.suffix.lower() == ".parquet":
-            table = _open(file, [image, chosen])
+        schema = _schema(file)
+        samples, kind = sample_column(schema, lambda one: _head(file, one), label, name)
+        chosen = label_column(schema, label, name)
+        table = _open(file, [samples, chosen], samples if kind == "text" else None)
     except (pyarrow.ArrowException, OSError, EOFError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{file} is no readable {file.suffix[1:]} file ({reason})") from error
-    told = features.get(chosen, {})
+    told = features_of(schema).get(chosen, {})
     names = told.get("names") if isinstance(told, dict) else None
     names = tuple(str(one) for one in names) if names else None
-    return table.column(image), table.column(chosen), names
+    return table.column(samples), table.column(chosen), names, kind
 
 
-def _open(file: Path, columns: list[str] | None = None) -> Any:
-    """The columns of a file; of a parquet file without ``columns`` only the schema."""
-    import pyarrow
-
+def _schema(file: Path) -> Any:
+    """Names and types of the columns of a file; of a csv file as its first rows suggest them."""
     kind = file.suffix.lower()
     if kind == ".parquet":
         from pyarrow import parquet
 
-        if columns is None:
-            return parquet.read_schema(file).empty_table()
+        return parquet.read_schema(file)
+    if kind == ".csv":
+        with _csv(file) as opened:
+            return opened.schema
+    return _arrow(file).schema
+
+
+def _head(file: Path, column: str) -> list[Any]:
+    """The first values of a column."""
+    kind = file.suffix.lower()
+    if kind == ".parquet":
+        from pyarrow import parquet
+
+        with parquet.ParquetFile(file) as opened:
+            rows = next(opened.iter_batches(HEAD, columns=[column]), None)
+    elif kind == ".csv":
+        with _csv(file) as opened:
+            rows = next(iter(opened), None)
+    else:
+        rows = _arrow(file)
+    return [] if rows is None else list(rows.slice(0, HEAD).column(column).to_pylist())
+
+
+def _open(file: Path, columns: list[str], text: str | None) -> Any:
+    """Columns of a file; ``text`` among them holds texts, whatever its values look like."""
+    kind = file.suffix.lower()
+    if kind == ".parquet":
+        from pyarrow import parquet
+
         return parquet.read_table(file, columns=columns, partitioning=None)
     if kind == ".csv":
+        import pyarrow
         from pyarrow import csv
 
-        with _csv(file) as opened:
-            names = opened.schema.names
         # Texts such as 0123, true or NA are texts.
-        texts = {name: pyarrow.string() for name in names if name in TEXTS}
+        texts = {} if text is None else {text: pyarrow.string()}
         return csv.read_csv(
             file,
             parse_options=csv.ParseOptions(newlines_in_values=True),
-            convert_options=csv.ConvertOptions(column_types=texts),
+            convert_options=csv.ConvertOptions(column_types=texts, include_columns=columns),
         )
+    return _arrow(file)
+
+
+def _arrow(file: Path) -> Any:
+    """A memory-mapped arrow file, of either of its two formats."""
+    import pyarrow
+
     source = pyarrow.memory_map(str(file))
     try:
         return pyarrow.ipc.open_stream(source).read_all()
@@ -165,107 +205,6 @@ def _csv(file: Path) -> Any:
     from pyarrow import csv
 
     return csv.open_csv(file, parse_options=csv.ParseOptions(newlines_in_values=True))
-
-
-def _features(schema: Any) -> dict[str, Any]:
-    """What the ``datasets`` library wrote about the columns, or nothing."""
-    try:
-        return dict(json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"])
-    except (KeyError, TypeError, ValueError):
-        return {}
-
-
-def column_kinds(file: Path) -> set[str]:
-    """The kinds of columns that the ``datasets`` library wrote into a parquet file, if it did."""
-    from pyarrow import ArrowInvalid, parquet
-
-    try:
-        told = _features(parquet.read_schema(file))
-    except ArrowInvalid:  # no parquet file: who reads it next says so
-        return set()
-    return {kind for feature in told.values() if (kind := _kind(feature)) is not None}
-
-
-def text_column(file: Path) -> str | None:
-    """The name of a table's column of texts, or None where it holds images, sounds or neither."""
-    from pyarrow import ArrowException
-
-    try:
-        if file.suffix.lower() == ".csv":
-            with _csv(file) as opened:
-                schema = opened.schema
-        else:
-            schema = _open(file).schema
-    except (ArrowException, OSError, EOFError):  # who reads it next says so
-        return None
-    return _text_column(schema, _features(schema))
-
-
-def _text_column(schema: Any, features: dict[str, Any]) -> str | None:
-    import pyarrow
-
-    def is_text(column: str) -> bool:
-        kind = schema.field(column).type
-        return bool(pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind))
-
-    encoded = [
-        one for one in schema.names
-        if _kind(features.get(one)) in ("Image", "Audio")
-        or one in ENCODED
-        or not _plain(schema.field(one).type)
-    ]  # fmt: skip
-    found = [one for one in TEXTS if one in schema.names and is_text(one)]
-    return found[0] if found and not encoded else None
-
-
-def _plain(kind: Any) -> bool:
-    """Whether a column of this type cannot hold encoded files."""
-    import pyarrow
-
-    files = pyarrow.types.is_struct(kind) and any(field.name == "bytes" for field in kind)
-    return not (files or pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
-
-
-def _image_column(schema: Any, features: dict[str, Any], name: str) -> str:
-    import pyarrow
-
-    def holds_files(column: str) -> bool:
-        kind = schema.field(column).type
-        if pyarrow.types.is_struct(kind):
-            return any(field.name == "bytes" for field in kind)
-        return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
-
-    def holds_paths(column: str) -> bool:
-        return column in schema.names and bool(pyarrow.types.is_string(schema.field(column).type))
-
-    found = (
-        [one for one in schema.names if _kind(features.get(one)) in ("Image", "Audio")]
-        or [one for one in schema.names if holds_files(one)]
-        or [one for one in IMAGES if holds_paths(one)]
-    )
-    if not found:
-        raise UsageError(
-            f"{name} has no column of images, sounds or texts (its columns: "
-            f"{', '.join(schema.names)}): a column 'image' or 'audio' holds encoded files or "
-            f"paths, a column 'text' texts"
-        )
-    return str(found[0])
-
-
-def _kind(feature: Any) -> str | None:
-    return feature.get("_type") if isinstance(feature, dict) else None
-
-
-def _label_column(schema: Any, label: str | None, name: str) -> str:
-    columns = ", ".join(schema.names)
-    if label is not None:
-        if label not in schema.names:
-            raise UsageError(f"{name} has no label column {label!r}; its columns: {columns}")
-        return label
-    for usual in LABELS:
-        if usual in schema.names:
-            return usual
-    raise UsageError(f"{name} has no column 'label'; name one of its columns with label: {columns}")
 
 
 def _class_names(base: Path, names: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -16,9 +16,10 @@ import numpy as np
 from condensery.data.builtin import hub_layout, local_copy
 from condensery.data.cache import Allocate, Decoded, identity, remember
 from condensery.data.labels import check_classes, encode_labels
-from condensery.data.layout import TEXTS, Found, Layout
+from condensery.data.layout import TABLES, TEXTS, Found, Layout
 from condensery.data.problem import Problem, Split, stratified, take
 from condensery.data.source import Options, Source
+from condensery.data.tables import table_kind
 from condensery.errors import UsageError
 from condensery.modality import Text
 from condensery.modality.tokenizer import USUAL, Tokenizer, load_tokenizer
@@ -164,13 +165,16 @@ def _length(options: Options) -> int:
     return asked
 
 
-def holds_text(layout: Layout) -> bool:
-    """Whether the samples of a layout are texts: by the endings of its files, or by its table."""
+def holds_text(layout: Layout, label: str | None = None) -> bool:
+    """Whether the samples of a layout are texts: by the endings of its files, or by its table.
+
+    Args:
+        label: the column of labels that was asked for.
+
+    Raises:
+        UsageError: a table without a column of samples, or with several that could be texts.
+    """
     file = layout.files[0]
     if file.suffix.lower() in TEXTS:
         return True
-    if file.suffix.lower() not in (".csv", ".parquet", ".arrow"):
-        return False
-    from condensery.data.tables import text_column
-
-    return text_column(file) is not None
+    return file.suffix.lower() in TABLES and table_kind(file, layout.name, label) == "text"
