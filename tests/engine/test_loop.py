@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,11 +21,13 @@ from PIL import Image as Picture
 from cases import images
 from condensery.artefact import load
 from condensery.core.synthetic import SyntheticSet
+from condensery.core.teacher import teacher
 from condensery.engine import Budget, Run, RunDirectory, execute
 from condensery.engine.loop import stop_signals
 from condensery.errors import RunError, UsageError
-from condensery.methods import Info
+from condensery.methods import Info, mosaic
 from condensery.methods.selection import Random
+from condensery.models.backbone import PeerSpec
 from engine.made import content, events, hmdc_run, random_run
 from methods.test_conformance import last_checkpoint, leaves, same
 
@@ -63,6 +66,67 @@ def test_minutes_count_all_sessions_together(tmp_path: Path) -> None:
     execute_quietly(hmdc_run(0, budget=Budget(None, (spent + 0.2) / 60)), out)
     told = [event["seconds"] for event in events(out)]
     assert len(told) > 3 and told == sorted(told) and told[-1] >= spent + 0.199
+
+
+@dataclasses.dataclass(frozen=True)
+class Slow(Random):
+    """A method whose start takes a while, and the state around it another."""
+
+    def start(self, *given: Any) -> SyntheticSet:
+        time.sleep(0.3)
+        return super().start(*given)
+
+    def init(self, *given: Any) -> Any:
+        time.sleep(0.2)
+        return super().init(*given)
+
+
+def test_the_seconds_of_a_set_hold_its_start_once_and_the_budget_does_not(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    slow = dataclasses.replace(random_run(), method=Slow(), budget=Budget(1, None))
+    first = execute_quietly(slow, out)
+    told = events(out)[-1]["seconds"]
+    assert told < 0.2, "steps alone are what a budget of minutes counts"
+    assert load(out / "start").about["seconds"] >= 0.3
+    spent = first.about["seconds"]
+    assert spent >= 0.5 + told - 0.01 and load(out).about["seconds"] == spent
+    assert execute_quietly(slow, out).about["seconds"] == spent, "a second call made it dearer"
+    more = execute_quietly(dataclasses.replace(slow, budget=Budget(2, None)), out)
+    steps = events(out)[-1]["seconds"]
+    assert more.about["seconds"] == pytest.approx(spent + steps - told, abs=0.02)
+    half_a_second = dataclasses.replace(slow, budget=Budget(None, 0.5 / 60))
+    execute_quietly(half_a_second, tmp_path / "timed")
+    assert events(tmp_path / "timed")[-1]["seconds"] >= 0.499
+
+
+def test_a_checkpoint_of_an_earlier_version_gets_the_seconds_of_its_start(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    slow = dataclasses.replace(random_run(), method=Slow(), budget=Budget(1, None))
+    execute_quietly(slow, out)
+    (path,) = (out / "checkpoints").glob("*.pt")
+    values = torch.load(path, weights_only=True)
+    torch.save({name: values[name] for name in ("state", "seconds")}, path)
+    assert execute_quietly(slow, out).about["seconds"] >= 0.5
+
+
+def test_a_set_made_from_another_runs_set_took_the_time_of_both(tmp_path: Path) -> None:
+    slow = dataclasses.replace(random_run(), method=Slow())
+    first = execute_quietly(slow, tmp_path / "first")
+    second = execute_quietly(random_run(init=tmp_path / "first"), tmp_path / "second")
+    assert second.about["seconds"] >= first.about["seconds"] >= 0.5
+
+
+def test_the_seconds_of_a_mosaic_hold_its_teacher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow_teacher(*given: Any) -> Any:
+        time.sleep(0.4)
+        return teacher(*given)
+
+    monkeypatch.setattr(mosaic, "teacher", slow_teacher)
+    method = mosaic.Mosaic(network=PeerSpec("mlp"), updates=1, pool=4)
+    run = dataclasses.replace(random_run(), name="mosaic", method=method)
+    assert execute_quietly(run, tmp_path / "run").about["seconds"] >= 0.4
 
 
 @pytest.mark.parametrize(
@@ -321,8 +385,6 @@ def test_a_run_refused_for_its_settings_leaves_no_directory_behind(tmp_path: Pat
 
 
 def test_a_network_that_does_not_exist_can_be_mended_in_the_same_directory(tmp_path: Path) -> None:
-    from condensery.models.backbone import PeerSpec
-
     with pytest.raises(UsageError, match="unknown model"):
         execute_quietly(hmdc_run(1, peers=(PeerSpec("convnet2_w8x"),)), tmp_path / "run")
     execute_quietly(hmdc_run(1), tmp_path / "run")

@@ -61,6 +61,26 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Spent:
+    """Seconds of a run, all its sessions together.
+
+    Attributes:
+        start: on the step-0 set and what belongs to it (a teacher, features, clusters; another
+            run's set with all that it took). init: on the state around it. steps: on steps, which
+            alone use up a budget of minutes.
+    """
+
+    start: float = 0.0
+    init: float = 0.0
+    steps: float = 0.0
+
+    @property
+    def all(self) -> float:
+        """From the raw data to the stored set."""
+        return self.start + self.init + self.steps
+
+
+@dataclass(frozen=True)
 class Run:
     """What one run is: a method on a problem.
 
@@ -136,19 +156,22 @@ def execute(
         raise UsageError(f"nothing can move in texts of one token a position: give {run.name} "
                          f"more of them, as in --method.factor 15")  # fmt: skip
     directory = None if out is None else RunDirectory.open(out, run.config())
+    began = time.perf_counter()
     start = _start(run)
+    started = time.perf_counter()
     state = run.method.init(run.problem, start, run.context())
-    seconds = _resume(run, directory, state)
+    spent = Spent(started - began + _before(run, start), time.perf_counter() - started)
+    spent = _resume(run, directory, state, spent)
     moved = None
     if directory is not None:
         moved = directory.moved(circumstances())
         directory.begin(run.config())
-        directory.keep_start(_about(run, start, 0, 0.0))
+        directory.keep_start(_about(run, start, 0, spent.start))
     with stop_signals(), Progress(run.name, run.budget.part, quiet) as progress:
         if moved is not None:
             progress.say(moved)
-        seconds = _steps(run, state, directory, on_step, progress, seconds)
-    final = _about(run, state.synthetic, state.step, seconds).to("cpu")
+        spent = _steps(run, state, directory, on_step, progress, spent)
+    final = _about(run, state.synthetic, state.step, spent.all).to("cpu")
     return dataclasses.replace(final.quantised(), about=final.about)
 
 
@@ -158,49 +181,61 @@ def _steps(
     directory: RunDirectory | None,
     on_step: OnStep | None,
     progress: Progress,
-    before: float,
-) -> float:
-    """The loop itself. Returns the seconds spent on this run so far, all sessions together."""
+    spent: Spent,
+) -> Spent:
+    """The loop itself. Returns what was spent on this run so far, all sessions together."""
     context, began = run.context(), time.perf_counter()
-    written, seconds = time.perf_counter(), before
+    written, seconds = time.perf_counter(), spent.steps
     while not run.budget.done(state.step, seconds):
         with borrow(context.streams("globals", state.step)):
             info = run.method.step(state, run.problem, context)
-        seconds = before + time.perf_counter() - began
+        seconds = spent.steps + time.perf_counter() - began
         if directory is not None:
             directory.event({"step": state.step, "seconds": round(seconds, 3), **info.values})
         if on_step is not None:
             on_step(state.step, info, state.synthetic)
         progress.show(state.step, seconds)
         if directory is not None and time.perf_counter() - written > run.checkpoint_seconds:
-            _checkpoint(run, state, directory, seconds)
+            _checkpoint(run, state, directory, dataclasses.replace(spent, steps=seconds))
             written = time.perf_counter()
+    spent = dataclasses.replace(spent, steps=seconds)
     if directory is not None:
-        _checkpoint(run, state, directory, seconds)
-    return seconds
+        _checkpoint(run, state, directory, spent)
+    return spent
 
 
-def _checkpoint(run: Run, state: State, directory: RunDirectory, seconds: float) -> None:
-    values = {"state": state.tensors(), "seconds": seconds}
+def _checkpoint(run: Run, state: State, directory: RunDirectory, spent: Spent) -> None:
+    values = {"state": state.tensors(), "seconds": spent.steps,
+              "start_seconds": spent.start, "init_seconds": spent.init}  # fmt: skip
     checkpoint.write(directory.checkpoints, state.step, values)
-    directory.keep(_about(run, state.synthetic, state.step, seconds), state.step)
+    directory.keep(_about(run, state.synthetic, state.step, spent.all), state.step)
 
 
-def _resume(run: Run, directory: RunDirectory | None, state: State) -> float:
-    """Take over the newest checkpoint, if there is one. Returns the seconds spent before."""
+def _resume(run: Run, directory: RunDirectory | None, state: State, spent: Spent) -> Spent:
+    """Take over the newest checkpoint, if there is one. Returns what was spent before.
+
+    The first session's start counts; that a resume makes it again is no cost of the set.
+    """
     if directory is None:
-        return 0.0
+        return spent
     found = checkpoint.newest(directory.checkpoints, run.device)
     if found is None:
         directory.cut_events(0)
-        return 0.0
+        return spent
     try:
         state.load(found["state"])
     except (KeyError, ValueError, RuntimeError) as error:
         raise RunError(f"the checkpoint in {directory.checkpoints} does not fit this run "
                        f"({error}): choose another --out") from None  # fmt: skip
     directory.cut_events(state.step)
-    return float(found["seconds"])
+    # Checkpoints of earlier versions do not tell of the start: what it took now stands for it.
+    return Spent(float(found.get("start_seconds", spent.start)),
+                 float(found.get("init_seconds", spent.init)), float(found["seconds"]))  # fmt: skip
+
+
+def _before(run: Run, start: SyntheticSet) -> float:
+    """What another run spent on the set that this one starts from; 0 for a start of its own."""
+    return float(start.about.get("seconds") or 0.0) if run.init is not None else 0.0
 
 
 def _start(run: Run) -> SyntheticSet:
