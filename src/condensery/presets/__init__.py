@@ -14,7 +14,7 @@ from condensery.presets.base import Plan, Preset
 PRESETS: dict[str, Preset] = {
     "demo": Preset("the demo: tiny images, about a minute on 2 cores", {"hmdc": hmdc.demo}, 1),
     "small": Preset(
-        "images of about 32 x 32 on 2 cores, minutes",
+        "images of about 32 x 32, clips of 5 s, texts of 64 tokens on 2 cores, minutes",
         {
             "hmdc": hmdc.small,
             "cafe": cafe.small,
@@ -24,6 +24,7 @@ PRESETS: dict[str, Preset] = {
             "dc": dc.small,
             "dsa": dc.small_dsa,
             "dm": dm.small,
+            "herding": herding.small,
         },
     ),
     "paper": Preset(

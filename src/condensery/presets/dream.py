@@ -7,9 +7,10 @@ from dataclasses import replace
 from condensery.data.problem import Problem
 from condensery.methods.dream import DREAM
 from condensery.models.backbone import PeerSpec
-from condensery.presets.base import Plan, parts
-from condensery.presets.hmdc import EARS, READERS, TOKENS
-from condensery.presets.idc import by_data, released, shorter
+from condensery.presets.base import Plan, parts, shorter
+from condensery.presets.hmdc import READERS, TOKENS, ears
+from condensery.presets.idc import by_data, released
+from condensery.presets.tiny import tiny_networks
 
 ITERATIONS, INNER = 1200, 100
 
@@ -40,12 +41,12 @@ def small(problem: Problem, per_class: int) -> Plan:
 def small_sound(problem: Problem, per_class: int) -> Plan:
     """Clips of about 5 s at 16 kHz on 2 cores in less than 20 minutes.
 
-    The CNN on waveforms of HMDC's preset alone, and otherwise what is alike: parts, start, real
+    The first CNN of HMDC's preset alone, and otherwise what is alike: parts, start, real
     samples, restarts and learning. Of the rates 200, 10 and 1 the last alone keeps what the start
     had (ESC-10, fold 1, seed 100).
     """
     settings = DREAM(
-        peer=EARS[0],
+        peer=ears(problem)[0],
         start_from="random",
         factor=parts(problem),
         lr=1.0,
@@ -84,9 +85,8 @@ def small_text(problem: Problem, per_class: int) -> Plan:
 
 def smoke(problem: Problem, per_class: int) -> Plan:
     """Two steps with a tiny network, to see in seconds that everything is connected."""
-    name = {"audio": "audio_cnn_w2", "text": "lstm2_w8"}.get(problem.modality.kind, "convnet2_w8")
     settings = DREAM(
-        peer=PeerSpec(name, momentum=0.9),
+        peer=PeerSpec(tiny_networks(problem)[0], momentum=0.9),
         factor=2 if problem.modality.kind == "text" else 1,
         real_batch=4,
         candidates=8,

@@ -7,7 +7,9 @@ from dataclasses import replace
 from condensery.data.problem import Problem
 from condensery.methods.idc import IDC
 from condensery.models.backbone import PeerSpec
-from condensery.presets.base import Plan
+from condensery.presets.base import Plan, parts, shorter
+from condensery.presets.hmdc import READERS, TOKENS, ears
+from condensery.presets.tiny import tiny_networks
 
 ITERATIONS, INNER = 2000, 100
 
@@ -16,8 +18,13 @@ def small(problem: Problem, per_class: int) -> Plan:
     """Any images of about 32 x 32 on 2 cores in minutes: a narrow ConvNet, few real samples.
 
     Settings were chosen on a validation split of CIFAR-10 with condensation seed 100. What it
-    reaches stands in REPRODUCIBILITY.md.
+    reaches stands in REPRODUCIBILITY.md. Sound and text have settings of their own
+    (``small_sound``, ``small_text``).
     """
+    if problem.modality.kind == "audio":
+        return small_sound(problem, per_class)
+    if problem.modality.kind == "text":
+        return small_text(problem, per_class)
     settings = IDC(
         peer=PeerSpec("convnet_mini", lr=1e-2, momentum=0.9, weight_decay=5e-4),
         lr=0.2,
@@ -28,11 +35,48 @@ def small(problem: Problem, per_class: int) -> Plan:
     return Plan(settings, steps=400)
 
 
+def small_sound(problem: Problem, per_class: int) -> Plan:
+    """Clips of about 5 s at 16 kHz on 2 cores: DREAM's preset with samples that are drawn.
+
+    Not run.
+    """
+    settings = IDC(
+        peer=ears(problem)[0],
+        factor=parts(problem),
+        lr=1.0,
+        scale_lr=False,
+        sweep="once",
+        real_batch=8,
+        restart_every=20,
+        train_samples=64,
+        train_batch=32,
+        operations=("shift", "gain"),
+    )
+    return Plan(settings, steps=100)
+
+
+def small_text(problem: Problem, per_class: int) -> Plan:
+    """Texts of 64 tokens on 2 cores: DREAM's preset with samples that are drawn. Not run."""
+    settings = IDC(
+        peer=READERS[0],
+        start_from="odds",
+        factor=TOKENS,
+        lr=20.0,
+        scale_lr=False,
+        sweep="once",
+        real_batch=8,
+        restart_every=20,
+        train_samples=64,
+        train_batch=16,
+    )
+    return Plan(settings, steps=120)
+
+
 def smoke(problem: Problem, per_class: int) -> Plan:
     """Two steps with a tiny network, to see in seconds that everything is connected."""
     settings = IDC(
-        peer=PeerSpec("convnet2_w8", momentum=0.9),
-        factor=1,
+        peer=PeerSpec(tiny_networks(problem)[0], momentum=0.9),
+        factor=2 if problem.modality.kind == "text" else 1,
         real_batch=4,
         train_samples=8,
         train_batch=8,
@@ -104,8 +148,3 @@ def released(settings: IDC) -> IDC:
         normalised_storage=True,
         seeding="distance",
     )
-
-
-def shorter(problem: Problem) -> int:
-    """HMDC's supplement, section D: a quarter of the iterations on Tiny ImageNet."""
-    return 4 if max(problem.modality.shape[-2:]) > 48 else 1

@@ -7,7 +7,9 @@ from dataclasses import replace
 from condensery.data.problem import Problem
 from condensery.methods.idm import IDM
 from condensery.models.backbone import PeerSpec
-from condensery.presets.base import Plan
+from condensery.presets.base import Plan, parts
+from condensery.presets.hmdc import READERS, TOKENS, ears
+from condensery.presets.tiny import tiny_networks
 
 STEPS = 20_000
 
@@ -17,8 +19,13 @@ def small(problem: Problem, per_class: int) -> Plan:
 
     A short queue whose networks learn more, and accuracies that are kept, since a network that has
     just been forgotten has no cross-entropy. Settings were chosen on a validation split of CIFAR-10
-    with condensation seed 100. What it reaches stands in REPRODUCIBILITY.md.
+    with condensation seed 100. What it reaches stands in REPRODUCIBILITY.md. Sound and text have settings of their own
+    (``small_sound``, ``small_text``).
     """
+    if problem.modality.kind == "audio":
+        return small_sound(problem, per_class)
+    if problem.modality.kind == "text":
+        return small_text(problem, per_class)
     settings = IDM(
         peer=PeerSpec("convnet_mini", lr=1e-2, momentum=0.9, weight_decay=5e-4),
         lr=1.0,
@@ -34,11 +41,55 @@ def small(problem: Problem, per_class: int) -> Plan:
     return Plan(settings, steps=380)
 
 
+def small_sound(problem: Problem, per_class: int) -> Plan:
+    """Clips of about 5 s at 16 kHz on 2 cores: a short queue of the first CNN of HMDC's preset.
+
+    Parts and learning as in that preset. Not run.
+    """
+    settings = IDM(
+        peer=ears(problem)[0],
+        factor=parts(problem),
+        lr=1.0,
+        sweep="once",
+        real_batch=8,
+        capacity=5,
+        push_every=20,
+        learners=1,
+        learn_steps=2,
+        train_batch=32,
+        forget_every=1000,
+        operations=("shift", "gain"),
+    )
+    return Plan(settings, steps=100)
+
+
+def small_text(problem: Problem, per_class: int) -> Plan:
+    """Texts of 64 tokens on 2 cores: a short queue of the LSTMs of HMDC's preset.
+
+    Tokens, start and learning as in that preset. Not run.
+    """
+    settings = IDM(
+        peer=READERS[0],
+        start_from="odds",
+        factor=TOKENS,
+        lr=1.0,
+        sweep="once",
+        real_batch=8,
+        capacity=5,
+        push_every=20,
+        learners=1,
+        learn_steps=4,
+        train_batch=16,
+        forget_every=1000,
+    )
+    return Plan(settings, steps=120)
+
+
 def smoke(problem: Problem, per_class: int) -> Plan:
     """Two steps with a tiny network, to see in seconds that everything is connected."""
     settings = IDM(
-        peer=PeerSpec("convnet2_w8", momentum=0.9),
-        factor=1,
+        peer=PeerSpec(tiny_networks(problem)[0], momentum=0.9),
+        factor=2 if problem.modality.kind == "text" else 1,
         real_batch=4,
         first=1,
         capacity=2,

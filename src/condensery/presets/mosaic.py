@@ -9,5 +9,5 @@ from condensery.presets.base import Plan
 
 
 def smoke(problem: Problem, per_class: int) -> Plan:
-    """Crops scored by a tiny network after two updates, seconds; not packed."""
-    return Plan(Mosaic(factor=1, network=PeerSpec("convnet2_w8"), updates=2), steps=0)
+    """Crops scored by a tiny network after two updates, seconds."""
+    return Plan(Mosaic(network=PeerSpec("convnet2_w8"), updates=2), steps=0)
