@@ -17,7 +17,7 @@ from condensery.types import Batch
 OPERATIONS: dict[str, tuple[str, ...]] = {
     "image": ("flip", "color", "crop", "scale", "rotate", "cutout"),
     "audio": ("shift", "gain", "noise", "polarity", "time_mask", "frequency_mask"),
-    "text": ("token_shift", "token_drop"),
+    "text": ("token_draw", "token_shift", "token_drop"),
 }
 """How samples can be altered, by kind of sample; no name stands for two kinds."""
 

@@ -20,12 +20,13 @@ class TextDraw(NamedTuple):
 
     Attributes:
         shift: ``(count,)`` in [0, 1): part of the text. seed: of which positions are dropped.
-        shared: the same positions of all texts.
+        shared: the same positions of all texts. lot: seed of which tokens are drawn.
     """
 
     shift: Tensor
     seed: int
     shared: bool
+    lot: int
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,10 @@ class TextAugmentation(Augmentation):
     The first position stays as it is: encoders read the whole text from the token there.
 
     Attributes:
-        operations: which may act: ``token_shift`` (what leaves at the end comes in at the
-            beginning), ``token_drop`` (positions at which nothing is any more).
+        operations: which may act: ``token_draw`` (of the tokens of a position one is drawn by
+            their weights, so that a network meets whole tokens as in real text, which this leaves
+            as it is), ``token_shift`` (what leaves at the end comes in at the beginning),
+            ``token_drop`` (positions at which nothing is any more).
         chance: with which a position is dropped, in [0, 1).
 
     Raises:
@@ -56,16 +59,33 @@ class TextAugmentation(Augmentation):
     def draw(self, generator: torch.Generator, count: int, shared: bool = False) -> TextDraw:
         """Draw the parameters of one application."""
         shift = torch.rand(1 if shared else count, generator=generator)
-        seed = int(torch.randint(2**62, (), generator=generator))
-        return TextDraw(shift, seed, shared)
+        seed, lot = torch.randint(2**62, (2,), generator=generator).tolist()
+        return TextDraw(shift, seed, shared, lot)
 
     def apply(self, draw: TextDraw, x: Tensor) -> Tensor:
         """Alter texts, ``(n, length, 2, k)`` or ``(n, length, vocabulary)``."""
+        if "token_draw" in self.operations:
+            x = self._drawn(draw, x)
         if "token_shift" in self.operations:
             x = self._shifted(draw, x)
         if "token_drop" in self.operations:
             x = self._dropped(draw, x)
         return x
+
+    @staticmethod
+    def _drawn(draw: TextDraw, x: Tensor) -> Tensor:
+        tokens = Tokens.of(x)
+        if tokens.weights.shape[2] == 1:
+            return x  # real text: there is nothing to choose from
+        generator = torch.Generator().manual_seed(draw.lot)
+        shares = tokens.weights.detach().cumsum(2)
+        whole = shares[..., -1:]
+        height = torch.rand(*x.shape[:2], 1, generator=generator).to(x.device) * whole
+        place = (shares <= height).sum(2, keepdim=True).clamp(max=shares.shape[2] - 1)
+        drawn = torch.zeros_like(tokens.weights).scatter_(2, place, 1.0) * whole
+        # The value is a whole token; the gradient is that of the weights it was drawn by
+        # (straight through: Bengio, Leonard and Courville, 2013).
+        return tokens._replace(weights=drawn + tokens.weights - tokens.weights.detach()).packed()
 
     @staticmethod
     def _shifted(draw: TextDraw, x: Tensor) -> Tensor:
