@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from condensery import hub
 from condensery.errors import RunError, UsageError
-from condensery.modality.tokenizer import find_tokenizer, load_tokenizer
+from condensery.modality import Text, tokenizer
+from condensery.modality.tokenizer import find_tokenizer, load_tokenizer, tokenizer_here
 from wordpieces import tokenizer_folder
 
 WORDS = ("film", "good", "bad", "##s", ".")
@@ -43,6 +47,48 @@ def test_a_name_is_looked_for_where_local_copies_lie(
     assert find_tokenizer("mine", tmp_path) == folder
     monkeypatch.setenv("CONDENSERY_DATA", str(tmp_path))
     assert find_tokenizer("mine") == folder
+
+
+def test_one_that_only_a_folder_of_data_leads_to_is_found_again_without_it(tmp_path: Path) -> None:
+    folder = tokenizer_folder(tmp_path / "data" / "mine", WORDS)
+    found = load_tokenizer("mine", tmp_path / "data")
+    assert found.name == str(folder.resolve())
+    again = tokenizer_here(found.name, found.fingerprint)
+    assert again is not None and again.text([6, 5]) == "good film"
+    assert load_tokenizer(str(folder), tmp_path / "data").name == str(folder)
+
+
+def test_one_of_another_machine_is_looked_for_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONDENSERY_DATA", str(tmp_path))
+    own = load_tokenizer(str(tokenizer_folder(tmp_path / "owner" / "mine", WORDS))).fingerprint
+    for name in ("/not/here/owner/mine", "owner/mine"):
+        assert tokenizer_here(name, own) is not None
+    tokenizer_folder(tmp_path / "others", WORDS[::-1])
+    assert tokenizer_here("others", own) is None, "other words are not shown for these"
+
+
+def test_what_is_only_shown_is_looked_for_once_and_never_on_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "none"))
+    found, looked, asked = tokenizer.find_tokenizer, [], []
+
+    def counting(name: str, *more: Any, **options: Any) -> Path:
+        looked.append(name)
+        return found(name, *more, **options)
+
+    monkeypatch.setattr(tokenizer, "find_tokenizer", counting)
+    monkeypatch.setattr(hub, "obstacle", lambda *told: asked.append(told) or "silence")
+    text = Text((64, 2, 1), 100, "owner/not-here", "0" * 16)
+    ids = torch.randint(5, 100, (20, 64, 1, 1)).float()
+    samples = torch.cat([ids, torch.ones_like(ids)], 2)
+    assert "#" in text.html(samples, 1) and len(text.readable(samples)) == 20
+    text.preview(samples, tmp_path / "preview", 1)
+    assert looked == ["owner/not-here"] and not asked
 
 
 def test_what_is_no_tokenizer_is_told_in_one_line(

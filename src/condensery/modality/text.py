@@ -17,10 +17,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from condensery.errors import RunError, UsageError
+from condensery.errors import UsageError
 from condensery.modality.base import Augmentation, Codec, Modality, own_operations
 from condensery.modality.text_augmentation import TextAugmentation
-from condensery.modality.tokenizer import load_tokenizer
+from condensery.modality.tokenizer import tokenizer_here
 from condensery.types import Tokens
 
 KEEP = 15  # tokens a position: with 64 positions of 4 bytes a token a text takes 3,840 bytes
@@ -37,7 +37,8 @@ class Text(Modality):
     Attributes:
         shape: ``(length, 2, 1)``: each position one token, its id and its weight.
         vocabulary: token ids run from 0 to ``vocabulary - 1``; below 2 ** 24.
-        tokenizer: what it was asked for by: a name, a repository of the hub or a folder.
+        tokenizer: what it is found by: a name, a repository of the hub or a folder; the whole path
+            of a folder that only ``data_dir`` leads to.
         fingerprint: of its vocabulary, 16 hexadecimal digits.
         pad: id of padding. special: ids that are no words: padding, beginning, end, unknown.
         form: how a condensed set is stored: a ``sparse`` few tokens a position, or ``dense``
@@ -136,17 +137,13 @@ class Text(Modality):
 
     def _joined(self, ids: list[int]) -> str:
         """Tokens as one readable text; ``#id`` where the tokenizer is not on this machine."""
-        try:
-            return load_tokenizer(self.tokenizer).text(ids)
-        except (RunError, UsageError):
-            return " ".join(self.words(ids))
+        here = tokenizer_here(self.tokenizer, self.fingerprint)
+        return " ".join(self.words(ids)) if here is None else here.text(ids)
 
     def words(self, ids: list[int]) -> list[str]:
         """What these tokens read as; ``#id`` where the tokenizer is not on this machine."""
-        try:
-            return list(load_tokenizer(self.tokenizer).words(ids))
-        except (RunError, UsageError):
-            return [f"#{i}" for i in ids]
+        here = tokenizer_here(self.tokenizer, self.fingerprint)
+        return [f"#{i}" for i in ids] if here is None else here.words(ids)
 
     def _paragraph(self, one: Tensor) -> str:
         ids, weights = heaviest(one.unsqueeze(0), 5)

@@ -32,7 +32,9 @@ class Tokenizer:
     """A tokenizer of transformers with a fixed length.
 
     Attributes:
-        name: what it was asked for by. inner: the one of transformers.
+        name: what it is found by: a name, a repository of the hub or a folder; the whole path of a
+            folder that only ``data_dir`` leads to.
+        inner: the one of transformers.
     """
 
     name: str
@@ -92,6 +94,33 @@ def load_tokenizer(name: str, data_dir: Path | None = None) -> Tokenizer:
         RunError: it is not here and cannot be fetched.
     """
     folder = find_tokenizer(name, data_dir)
+    lost = data_dir is not None and folder == Path(data_dir) / name  # where nobody names data_dir
+    return _read(folder, str(folder.resolve()) if lost else name)
+
+
+def tokenizer_here(name: str, fingerprint: str) -> Tokenizer | None:
+    """The tokenizer of this name and these words if it is on this machine, else None.
+
+    For what is only shown: nothing is fetched, and either answer is remembered. Of a path that is
+    gone (a set of another machine) the last parts are tried as a name.
+    """
+    return _here(name, fingerprint, os.environ.get("CONDENSERY_DATA"), hub.cache("hub"))
+
+
+@lru_cache(maxsize=16)
+def _here(name: str, fingerprint: str, *places: Any) -> Tokenizer | None:
+    parts = Path(name).parts if Path(name).is_absolute() else ()
+    for one in (name, *("/".join(parts[-count:]) for count in (2, 1) if len(parts) > count)):
+        try:
+            found = _read(find_tokenizer(one, fetch=False), one)
+        except (RunError, UsageError):
+            continue
+        if found.fingerprint == fingerprint:
+            return found
+    return None
+
+
+def _read(folder: Path, name: str) -> Tokenizer:
     try:
         from transformers import AutoTokenizer, BertTokenizer
     except ImportError as error:
@@ -109,11 +138,11 @@ def load_tokenizer(name: str, data_dir: Path | None = None) -> Tokenizer:
     return Tokenizer(name, inner)
 
 
-def find_tokenizer(name: str, data_dir: Path | None = None) -> Path:
+def find_tokenizer(name: str, data_dir: Path | None = None, fetch: bool = True) -> Path:
     """The folder of a tokenizer.
 
     Looked for: as a path, in the places of local copies (``data_dir``, ``CONDENSERY_DATA``), in the
-    caches of the hub, in a package that brings it along, on the hub.
+    caches of the hub, in a package that brings it along, on the hub unless ``fetch`` is off.
 
     Raises:
         UsageError: a folder without a tokenizer, or a name that can be none.
@@ -135,6 +164,8 @@ def find_tokenizer(name: str, data_dir: Path | None = None) -> Path:
         return packaged
     if not hub.is_repository(repository):
         raise UsageError(f"unknown tokenizer {name!r}: {HOW}, or name a hub id owner/name")
+    if not fetch:
+        raise RunError(f"the tokenizer {name} is not here: {HOW}")
     return _fetched(repository, name)
 
 
