@@ -27,8 +27,8 @@ def lines(row: str = "dm", order: int = 0, shift: float = 0.0) -> list[dict[str,
 
 def test_the_worked_example_comes_out() -> None:
     own = curve(lines(), "dm", 0)
-    assert [round(100 * value, 2) for value in own] == [90.0, 70.0, 56.67]
-    assert round(100 * sum(own) / 3, 2) == 72.22
+    assert [round(100 * value, 2) for value in own.values()] == [90.0, 70.0, 56.67]
+    assert round(100 * sum(own.values()) / 3, 2) == 72.22
     assert matrix(lines(), "dm", 0) == TABLE
     assert forgetting(TABLE) == pytest.approx(0.35)
     assert forgetting(TABLE[:1]) == 0.0

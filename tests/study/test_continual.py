@@ -26,7 +26,7 @@ from condensery.study.continual import Continual, blocks, by_stage, class_order,
 
 QUICK = Continual(stages=2, per_class=1, method="random", preset=None, orders=(0,),
                   network=PeerSpec("mlp"), recipe="quick", updates=5, rows=("random",),
-                  ceiling=False)  # fmt: skip
+                  ceiling="none")  # fmt: skip
 
 
 def separable(classes: int = 4, each: int = 6, marked: int = 200) -> Problem:
@@ -150,7 +150,7 @@ def test_memory_costs_its_bytes_at_every_stage_and_never_shrinks(tmp_path: Path)
 
 def test_memory_of_all_samples_is_the_ceiling(tmp_path: Path) -> None:
     problem = separable()
-    what = dataclasses.replace(QUICK, per_class=6, ceiling=True, updates=2500)
+    what = dataclasses.replace(QUICK, per_class=6, ceiling="every", updates=2500)
     lines = run(problem, what, tmp_path, quiet)
     last = {one["row"]: one for one in lines if one["stage"] == 2}
     assert last["full"]["stored_bytes"] == last["random"]["stored_bytes"]

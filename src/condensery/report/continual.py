@@ -10,22 +10,28 @@ from condensery.errors import UsageError
 from condensery.report import style
 from condensery.report.figures import Drawing, dressed, legend_above, panes, save
 from condensery.report.tables import Cell, Grid, grid_values, markdown_grids, write_rows
-from condensery.statistics import interval, paired
+from condensery.statistics import Interval, interval, paired
 
 Lines = Sequence[Mapping[str, Any]]
 LEGEND = (
     "Accuracy in points on all classes seen so far, mean ± standard deviation over class orders, "
-    "evaluation seeds averaged first. Forgetting: for each stage's classes the best accuracy ever "
-    "less the last, mean over stages but the last; networks are fresh at each stage, so it is "
-    "crowding and no drift."
+    "evaluation seeds averaged first. Differences are paired by class order, with their 95 % "
+    "t-interval; above and below need 5 orders, 3 or 4 suggest at most. Forgetting: for each "
+    "stage's classes the best accuracy ever less the last, mean over stages but the last."
+)
+FRESH = "Networks are fresh at each stage: what is lost is crowding and no drift."
+WARM = (
+    "The network goes on from stage to stage: what is lost is crowding and drift. All real data "
+    "(the ceiling) are learned by a fresh one."
 )
 
 
-def curve(lines: Lines, row: str, order: int) -> list[float]:
-    """Accuracy after each stage, evaluation seeds averaged."""
-    stages = sorted({one["stage"] for one in _own(lines, row, order)})
-    return [_mean(one["accuracy"] for one in _own(lines, row, order) if one["stage"] == stage)
-            for stage in stages]  # fmt: skip
+def curve(lines: Lines, row: str, order: int) -> dict[int, float]:
+    """Accuracy after each stage that was measured, evaluation seeds averaged."""
+    own = _own(lines, row, order)
+    stages = sorted({one["stage"] for one in own})
+    return {stage: _mean(one["accuracy"] for one in own if one["stage"] == stage)
+            for stage in stages}  # fmt: skip
 
 
 def matrix(lines: Lines, row: str, order: int) -> list[list[float]]:
@@ -50,89 +56,147 @@ def continual_report(lines: Lines, out: Path) -> tuple[Grid, ...]:
     """``continual.md``, ``continual.csv`` and the curve as ``.png`` and ``.svg``.
 
     Raises:
-        UsageError: no line.
+        UsageError: no line, lines of unlike settings, or no order that all rows have finished.
     """
-    if not lines:
-        raise UsageError("nothing was measured yet: run `condensery continual` first")
+    _check(lines)
     out.mkdir(parents=True, exist_ok=True)
     grids = (_accuracies(lines), _differences(lines))
     title = f"Continual learning on {lines[0]['data']}"
-    (out / "continual.md").write_text(markdown_grids(title, grids, LEGEND), encoding="utf-8")
+    text = markdown_grids(title, grids, legend(lines))
+    (out / "continual.md").write_text(text, encoding="utf-8")
     write_rows(out / "continual.csv", [row for grid in grids for row in grid_values(grid)])
     save(curves(lines), out)
     return grids
 
 
+def legend(lines: Lines) -> str:
+    """What the numbers are, and what kind of loss forgetting is here."""
+    return f"{LEGEND} {WARM if lines[0].get('warm') else FRESH}"
+
+
+def setting(lines: Lines) -> str:
+    """Data, stages, memory and network in one line."""
+    one = lines[0]
+    total = one.get("total_bytes")
+    memory = (f"{style.count(total)} bytes for all classes together" if total
+              else f"{one['per_class']} stored per class")  # fmt: skip
+    begun = "continued from stage to stage" if one.get("warm") else "fresh at each stage"
+    orders = style.plural(len(_orders(lines)), "class order")
+    seeds = style.plural(len({each["seed"] for each in lines}), "evaluation seed")
+    return (f"{one['data']}, {style.plural(one['stages'], 'stage')}, {memory}, {one['network']} "
+            f"{begun}, {one.get('recipe', 'recipe not told')}, {orders}, {seeds}")  # fmt: skip
+
+
 def curves(lines: Lines) -> Drawing:
     """Accuracy over stages for each memory, with its deviation over orders, and chance."""
-    rows, orders = _rows(lines), _orders(lines)
-    stages = sorted({one["stage"] for one in lines})
-    chance = [_mean(1 / len(one["classes"]) for one in lines if one["stage"] == stage)
-              for stage in stages]  # fmt: skip
     with dressed():
         figure, (axes,) = panes(1, each=3.0)
-        for row in rows:
-            look, own = style.look(row), [curve(lines, row, order) for order in orders]
-            means = [100 * _mean(values) for values in zip(*own, strict=False)]
-            axes.plot(stages[: len(means)], means, marker=look.marker, color=look.colour,
-                      label=look.label)  # fmt: skip
-            spread = [interval(list(values)).sd for values in zip(*own, strict=False)]
-            if all(one is not None for one in spread):
-                low = [mean - 100 * (sd or 0) for mean, sd in zip(means, spread, strict=True)]
-                high = [mean + 100 * (sd or 0) for mean, sd in zip(means, spread, strict=True)]
-                axes.fill_between(stages[: len(means)], low, high, color=look.colour, alpha=0.15,
-                                  linewidth=0)  # fmt: skip
-        axes.plot(stages, [100 * one for one in chance], ":", color=style.INK, label="chance")
+        told = []
+        for row in _rows(lines):
+            look, found = style.look(row), _by_stage(lines, row)
+            means = [100 * one.mean for one in found.values()]
+            axes.plot(list(found), means, marker=look.marker, color=look.colour, label=look.label)
+            told.append(f"{look.label} ends at {means[-1]:.1f}")
+            spread = [one.sd for one in found.values()]
+            if None not in spread and len(spread) > 1:
+                axes.fill_between(
+                    list(found),
+                    [mean - 100 * (sd or 0) for mean, sd in zip(means, spread, strict=True)],
+                    [mean + 100 * (sd or 0) for mean, sd in zip(means, spread, strict=True)],
+                    color=look.colour, alpha=0.15, linewidth=0,
+                )  # fmt: skip
+        stages, chance = _stages(lines), _chance(lines)
+        axes.plot(stages, [100 * chance[one] for one in stages], ":", color=style.INK,
+                  label="chance")  # fmt: skip
         axes.set_xticks(stages)
         axes.set_xlabel("stage")
         axes.set_ylabel("accuracy on all classes seen (%)")
         legend_above(figure, axes)
-    told = "; ".join(f"{row} ends at {100 * _mean(curve(lines, row, o)[-1] for o in orders):.1f}"
-                     for row in rows)  # fmt: skip
-    return Drawing("continual", "Accuracy over stages", LEGEND, f"Curves over stages. {told}.",
-                   figure)  # fmt: skip
+    return Drawing("continual", "Accuracy over stages", legend(lines),
+                   f"Curves over stages. {'; '.join(told)}.", figure)  # fmt: skip
 
 
 def _accuracies(lines: Lines) -> Grid:
     """Rows by stages, then the mean over stages and forgetting."""
-    stages = sorted({one["stage"] for one in lines})
-    heads = (*(Cell(f"stage {stage}") for stage in stages), Cell("mean of stages"),
-             Cell("forgetting"), Cell("stored", "bytes"))  # fmt: skip
+    stages, chance, orders = _stages(lines), _chance(lines), _orders(lines)
+    heads = (*(Cell(f"stage {one}", f"chance {style.points(chance[one])}") for one in stages),
+             Cell("mean of stages"), Cell("forgetting"), Cell("stored", "bytes"))  # fmt: skip
     rows = []
     for row in _rows(lines):
-        own = [curve(lines, row, order) for order in _orders(lines)]
-        lost = [forgetting(matrix(lines, row, order)) for order in _orders(lines)]
-        cells = [_cell(list(values)) for values in zip(*own, strict=False)]
-        cells += [_cell([_mean(values) for values in own]), _cell(lost)]
+        found = _by_stage(lines, row)
+        cells = [_cell(found.get(stage)) for stage in stages]
+        whole = len(found) == len(stages)
+        means = [_mean(curve(lines, row, order).values()) for order in orders] if whole else []
+        lost = [forgetting(matrix(lines, row, order)) for order in orders] if whole else []
+        cells += [_cell(interval(values) if values else None) for values in (means, lost)]
         stored = max(one["stored_bytes"] for one in lines if one["row"] == row)
         rows.append((row, Cell(style.look(row).label), (*cells, Cell(style.count(stored)))))
-    return Grid(f"{lines[0]['data']}, {lines[0]['stages']} stages, {lines[0]['per_class']} stored "
-                f"per class, {lines[0]['network']}", "memory", heads, tuple(rows))  # fmt: skip
+    return Grid(setting(lines), "memory", heads, tuple(rows))
 
 
 def _differences(lines: Lines) -> Grid:
     """Each memory against random ones, paired by the order of classes."""
     against = [row for row in ("random", "random packed") if row in _rows(lines)]
+    ends, means = [_stages(lines)[-1]], _stages(lines)
+    columns = [(name, stages, other) for name, stages in (("last stage", ends), ("mean", means))
+               for other in against]  # fmt: skip
     rows = []
     for row in _rows(lines):
-        cells = []
-        for other in against:
-            ours, theirs = ({order: {0: curve(lines, name, order)[-1]} for order in _orders(lines)}
-                            for name in (row, other))  # fmt: skip
-            pair = paired(ours, theirs)
-            ends = "" if pair.low is None or pair.high is None else (
-                f"[{style.signed(pair.low)}, {style.signed(pair.high)}], n = {pair.n}")  # fmt: skip
-            words = f" {pair.verdict}" if pair.verdict and row != other else ""
-            cells.append(Cell(style.signed(pair.difference) + words, ends))
-        rows.append((row, Cell(style.look(row).label), tuple(cells)))
-    heads = tuple(Cell(f"against {style.look(other).label}") for other in against)
-    return Grid("After the last stage, paired by class order", "memory", heads, tuple(rows))
+        cells = tuple(_gap(lines, row, other, stages) for _, stages, other in columns)
+        rows.append((row, Cell(style.look(row).label), cells))
+    heads = tuple(Cell(f"{name} against {style.look(other).label}") for name, _, other in columns)
+    return Grid("Differences to random memory, paired by class order", "memory", heads, tuple(rows))
 
 
-def _cell(values: list[float]) -> Cell:
-    found = interval(values)
+def _gap(lines: Lines, row: str, other: str, stages: Sequence[int]) -> Cell:
+    """``+1.47 above``, its interval and how many orders; a dash where there is nothing to pair."""
+    ours, theirs = _values(lines, row, stages), _values(lines, other, stages)
+    if row == other or not ours or not theirs:
+        return Cell(style.HOLE, "", "hole")
+    pair = paired(ours, theirs)
+    unit = " evaluation seeds of one order" if pair.unit != "sets" and pair.n > 1 else ""
+    ends = "" if pair.low is None or pair.high is None else (
+        f"[{style.signed(pair.low)}, {style.signed(pair.high)}], ")  # fmt: skip
+    words = f" {pair.verdict}" if pair.verdict else ""
+    return Cell(style.signed(pair.difference) + words, f"{ends}n = {pair.n}{unit}")
+
+
+def _values(
+    lines: Lines, row: str, stages: Sequence[int]
+) -> dict[int, dict[int, float]]:
+    """Mean accuracy over these stages by order and evaluation seed; empty where one is missing."""
+    found: dict[int, dict[int, float]] = {}
+    for order in _orders(lines):
+        own = {(one["seed"], one["stage"]): one["accuracy"] for one in _own(lines, row, order)}
+        seeds = {seed for seed, _ in own}
+        if any((seed, stage) not in own for seed in seeds for stage in stages):
+            return {}
+        found[order] = {seed: _mean(own[seed, stage] for stage in stages) for seed in seeds}
+    return found
+
+
+def _by_stage(lines: Lines, row: str) -> dict[int, Interval]:
+    """Mean and deviation over orders after each stage at which the row was measured."""
+    own = [curve(lines, row, order) for order in _orders(lines)]
+    return {stage: interval([one[stage] for one in own]) for stage in _stages(lines)
+            if all(stage in one for one in own)}  # fmt: skip
+
+
+def _cell(found: Interval | None) -> Cell:
+    if found is None:
+        return Cell(style.HOLE, "not measured", "hole")
     spread = "" if found.sd is None else f" ± {style.points(found.sd)}"
     return Cell(f"{style.points(found.mean)}{spread}", f"n = {found.n}")
+
+
+def _chance(lines: Lines) -> dict[int, float]:
+    """One of the classes seen, at random; mean over orders."""
+    return {stage: _mean(1 / len(one["classes"]) for one in lines if one["stage"] == stage)
+            for stage in _stages(lines)}  # fmt: skip
+
+
+def _stages(lines: Lines) -> list[int]:
+    return sorted({one["stage"] for one in lines})
 
 
 def _rows(lines: Lines) -> list[str]:
@@ -143,7 +207,7 @@ def _rows(lines: Lines) -> list[str]:
 
 def _orders(lines: Lines) -> list[int]:
     """Orders that every row has up to the last stage."""
-    last = max(one["stage"] for one in lines)
+    last = lines[0]["stages"]
     held = [{one["order"] for one in lines if (one["row"], one["stage"]) == (row, last)}
             for row in _rows(lines)]  # fmt: skip
     return sorted(set.intersection(*held))
@@ -151,6 +215,19 @@ def _orders(lines: Lines) -> list[int]:
 
 def _own(lines: Lines, row: str, order: int) -> list[Mapping[str, Any]]:
     return [one for one in lines if (one["row"], one["order"]) == (row, order)]
+
+
+def _check(lines: Lines) -> None:
+    if not lines:
+        raise UsageError("nothing was measured yet: run `condensery continual` first")
+    names = ("data", "stages", "network", "recipe", "per_class", "warm", "total_bytes", "asked")
+    for name in names:
+        found = list(dict.fromkeys(one.get(name) for one in lines))
+        if len(found) > 1:
+            raise UsageError(f"lines of several runs ({name}: {found}): give those of one")
+    if not _orders(lines):
+        raise UsageError("no class order is finished by all rows yet: let `condensery continual` "
+                         "go on")  # fmt: skip
 
 
 def _mean(values: Iterable[float]) -> float:

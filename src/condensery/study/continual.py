@@ -1,10 +1,10 @@
 """Continual learning with condensed memory: classes arrive in stages, only their memory stays.
 
 At each stage the training data of its classes alone are there; they are condensed, and later only
-that memory is. After a stage a fresh network learns from all memories so far and is tested on all
-classes seen. Beside it stand real samples of equal stored bytes, and all real data as the ceiling.
-The protocol of Zhao and Bilen's experiments (DM, WACV 2023, section 4.3), with last-epoch accuracy
-and the class order as replicate.
+that memory is. After a stage a network learns from all memories so far and is tested on all classes
+seen: a fresh one, or the one of the stage before (``continued``). Beside it stand real samples of
+equal stored bytes, and all real data as the ceiling. The protocol of Zhao and Bilen's experiments
+(DM, WACV 2023, section 4.3), with last-epoch accuracy and the class order as replicate.
 """
 
 from __future__ import annotations
@@ -17,26 +17,32 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 
-from condensery import api
-from condensery.artefact import load, save
-from condensery.artefact.files import write_json
+from condensery import api, models
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
-from condensery.errors import UsageError
-from condensery.evaluate import baselines, name_of, recipe_from, shorten
-from condensery.evaluate.baselines import plain_codec, whole_data
-from condensery.evaluate.train import TestSamples, tested, train_network
+from condensery.errors import UsageError, unknown
+from condensery.evaluate import BASELINES, name_of, recipe_from, shorten
+from condensery.evaluate.baselines import WHOLE, plain_codec, whole_data
+from condensery.evaluate.grid import cell_streams
+from condensery.evaluate.recipes import Recipe
+from condensery.evaluate.train import TestSamples, family_of, tested, train_network
 from condensery.models import PeerSpec
+from condensery.models.backbone import Backbone
 from condensery.records import circumstances
 from condensery.streams import Streams
+from condensery.study.continued import check_growth, continue_network, keep_weights, with_weights
+from condensery.study.memory import Memories, check_budget
 
 FILE = "continual.jsonl"
 Tell = Callable[[str], object]
+Line = dict[str, Any]
+Ceiling = Literal["every", "last", "none"]
+Budget = Literal["class", "total"]
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,16 @@ class Continual:
     """What is run.
 
     Attributes:
-        stages: in which the classes arrive. per_class: stored samples of each, never fewer later.
+        stages: in which the classes arrive. per_class: stored samples of each.
         method, preset, steps: what condenses a stage. orders: seeds of class orders: replicates.
-        network, recipe, epochs, updates: what learns from the memory, anew after each stage.
+        network, recipe, epochs, updates: what learns from the memory after each stage.
         seeds: evaluation seeds. rows: memories of real samples of equal bytes.
-        ceiling: whether a row learns from all real data of the classes seen.
+        ceiling: after which stages a row learns, always anew, from all real data of the classes
+            seen.
+        warm: the network goes on from stage to stage, its head grown (``continued``), instead of
+            beginning anew; the first stage is the same.
+        budget: ``class``: each class keeps its memory; ``total``: all classes share the bytes that
+            they hold together in the end, so that the first ones have more, and shrink.
     """
 
     stages: int = 5
@@ -63,7 +74,9 @@ class Continual:
     updates: int | None = None
     seeds: tuple[int, ...] = (0,)
     rows: tuple[str, ...] = ("random", "herding", "kmeans")
-    ceiling: bool = True
+    ceiling: Ceiling = "every"
+    warm: bool = False
+    budget: Budget = "class"
 
 
 CONTINUAL: dict[str, Continual] = {
@@ -74,7 +87,7 @@ CONTINUAL: dict[str, Continual] = {
     "tiny20": Continual(per_class=10, steps=200, network=PeerSpec("convnet_mini"), recipe="quick",
                         epochs=50),
     "smoke": Continual(per_class=1, preset="smoke", orders=(0,), network=PeerSpec("mlp"),
-                       recipe="quick", updates=3),
+                       recipe="quick", updates=3, ceiling="none"),
 }  # fmt: skip
 
 
@@ -105,12 +118,7 @@ def joined(parts: Sequence[SyntheticSet]) -> SyntheticSet:
     return dataclasses.replace(first, stored=stored, labels=torch.cat(labels), label_names=names)
 
 
-def run(
-    problem: Problem,
-    what: Continual,
-    out: Path,
-    tell: Tell = print,
-) -> list[dict[str, Any]]:
+def run(problem: Problem, what: Continual, out: Path, tell: Tell = print) -> list[Line]:
     """All orders and stages; what stands in ``out`` already is not done again.
 
     Args:
@@ -127,107 +135,155 @@ def run(
     """
     _check(problem, what)
     found = {_key(one): one for one in read(out / FILE)}
-    asked = _asked(problem, what)
     lines = []
     for order in what.orders:
         arriving = blocks(class_order(problem.classes, order), what.stages)
-        memories: dict[str, list[SyntheticSet]] = {}
-        for stage, block in enumerate(arriving, start=1):
-            place = out / f"order{order}" / f"stage{stage}"
-            _remember(problem.only(block), what, order, block, place, memories)
-            seen = arriving[:stage]
-            for line in _trained(problem, what, order, seen, memories, found, asked):
+        memories = Memories(problem, what, order)
+        for number in range(1, what.stages + 1):
+            stage = Stage(problem, what, order, arriving[:number], out / f"order{order}")
+            memories.add(problem.only(arriving[number - 1]), arriving[number - 1], stage.place)
+            own = []
+            for line in _trained(stage, memories, found):
                 if _key(line) not in found:
                     _append(out / FILE, line)
                     found[_key(line)] = line
-                lines.append(line)
-            own = [one for one in lines if one["order"] == order and one["stage"] == stage]
-            told = ", ".join(f"{one['row']} {100 * one['accuracy']:.1f}" for one in own)
-            tell(f"order {order}, stage {stage} of {what.stages}: {told}")
+                own.append(line)
+            stage.forget(own)
+            lines += own
+            tell(f"order {order}, stage {number} of {what.stages}: {_told(own)}")
     return lines
 
 
-def _remember(
-    part: Problem,
-    what: Continual,
-    order: int,
-    block: Sequence[int],
-    place: Path,
-    memories: dict[str, list[SyntheticSet]],
-) -> None:
-    """The memory of a stage, from its classes alone: condensed, and real samples of equal bytes.
+@dataclass(frozen=True)
+class Stage:
+    """A moment of one order: what was seen until then, where it is kept.
 
-    Raises:
-        UsageError: a memory of other settings or other data lies there.
+    Attributes:
+        problem: all data. what: is run. order: seed of the order. seen: classes, stage by stage.
+        home: the directory of the order.
     """
-    mark = place / "memory.json"
-    asked = {
-        "classes": list(block), "order": order, "data": part.fingerprint, "method": what.method,
-        "preset": what.preset, "steps": what.steps, "per_class": what.per_class,
-    }  # fmt: skip
-    there = json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else {}
-    for name in asked if there else ():
-        if there.get(name) != asked[name]:
-            raise UsageError(f"{place} holds a memory of other settings ({name}: "
-                             f"{there.get(name)!r} there, {asked[name]!r} here): choose another "
-                             f"--out")  # fmt: skip
-    if not there:
-        api.condense(part, what.method, per_class=what.per_class, preset=what.preset,
-                     steps=what.steps, seed=order, out=place, quiet=True)  # fmt: skip
-    condensed = load(place)
-    rows = baselines(part, [(order, condensed)], name=what.method, which=what.rows)
-    for row, sets in rows.items():
-        kept = place / "rows" / row
-        own = sets[0][1] is condensed
-        if not own and not (kept / "card.json").is_file():
-            save(sets[0][1], kept)
-        memories.setdefault(row, []).append(condensed if own else load(kept))
-    if not there:
-        write_json(mark, asked)
+
+    problem: Problem
+    what: Continual
+    order: int
+    seen: Sequence[Sequence[int]]
+    home: Path
+
+    @property
+    def number(self) -> int:
+        """Of the stage, counted from 1."""
+        return len(self.seen)
+
+    @property
+    def last(self) -> bool:
+        """Whether no class is left to come."""
+        return self.number == self.what.stages
+
+    @property
+    def place(self) -> Path:
+        """The directory of the stage."""
+        return self.home / f"stage{self.number}"
+
+    @property
+    def labels(self) -> list[int]:
+        """Classes seen, in the order in which they came."""
+        return [label for block in self.seen for label in block]
+
+    def streams(self, seed: int, recipe: str) -> Streams:
+        """A stage begins with weights of its own; rows of one stage with equal ones.
+
+        Where there is one stage it is an ordinary evaluation, to the bit.
+        """
+        if self.what.stages == 1:
+            return cell_streams(seed, name_of(self.what.network), recipe)
+        return Streams(seed).child("continual", self.order, self.number)
+
+    def before(self) -> Stage:
+        """The stage before this one."""
+        return dataclasses.replace(self, seen=self.seen[:-1])
+
+    def network(self, row: str, seed: int) -> Path:
+        """Where the network is kept that the next stage goes on from."""
+        name = f"{row} seed {seed} {_asked(self.problem, self.what)}.safetensors"
+        return self.place / "networks" / name
+
+    def forget(self, lines: Sequence[Line]) -> None:
+        """Networks of the stage before, from which nothing goes on any more, are removed."""
+        if self.what.warm and self.number > 1:
+            for line in lines:
+                self.before().network(line["row"], line["seed"]).unlink(missing_ok=True)
 
 
 def _trained(
-    problem: Problem,
-    what: Continual,
-    order: int,
-    seen: Sequence[Sequence[int]],
-    memories: Mapping[str, Sequence[SyntheticSet]],
-    found: Mapping[tuple[Any, ...], dict[str, Any]],
-    asked: str,
-) -> Iterator[dict[str, Any]]:
+    stage: Stage, memories: Memories, found: Mapping[tuple[Any, ...], Line]
+) -> Iterator[Line]:
     """One line for each memory and seed after a stage."""
-    labels = [label for block in seen for label in block]
-    part = problem.only(labels)
-    samples = TestSamples(part)
-    rows = {row: joined(parts) for row, parts in memories.items()}
-    if what.ceiling:
-        rows["full"] = whole_data(part, plain_codec(next(iter(rows.values()))))
-    condensed = list(rows.values())[len(memories) - 1]  # the last memory: the method's own
+    what = stage.what
+    part = stage.problem.only(stage.labels)
+    samples, asked = TestSamples(part), _asked(stage.problem, what)
+    rows = {row: joined(parts) for row, parts in memories.rows.items()}
+    condensed = list(rows.values())[-1]
+    if what.ceiling == "every" or (what.ceiling == "last" and stage.last):
+        rows[WHOLE] = whole_data(part, plain_codec(condensed))
     for row, made in rows.items():
         for seed in what.seeds:
-            line = {"order": order, "stage": len(seen), "row": row, "seed": seed, "asked": asked}
+            line = {"order": stage.order, "stage": stage.number, "row": row, "seed": seed,
+                    "asked": asked}  # fmt: skip
             if _key(line) in found:
                 yield found[_key(line)]
                 continue
             begin = time.perf_counter()
             recipe = shorten(recipe_from(what.recipe), what.epochs, what.updates)
-            if row == "full":
-                recipe = recipe.on_whole_data(
-                    len(made), len(condensed) * condensed.codec.multiplies
-                )
-            # A stage begins with weights of its own; rows of one stage with equal ones.
-            streams = Streams(seed).child("continual", order, len(seen))
-            network = train_network(made, what.network, recipe, streams)
-            result = tested(network, samples)
+            if row == WHOLE and recipe.solver == "descent":
+                many = len(condensed) * condensed.codec.multiplies
+                recipe = recipe.on_whole_data(len(made), many)
+            result = tested(_learned(stage, row, made, recipe, seed), samples)
             count = len(made) * made.codec.multiplies
+            applied = recipe.for_network(what.network.name, family_of(what.network, None))
             yield line | {
-                "accuracy": result.accuracy, "by_stage": by_stage(result.confusion, seen),
-                "classes": labels, "stages": what.stages, "data": problem.name,
-                "network": name_of(what.network), "recipe": recipe.name,
-                "per_class": what.per_class, "stored_bytes": made.nbytes(), "samples": count,
-                "updates": recipe.length(count)[1], "seconds": time.perf_counter() - begin,
+                "accuracy": result.accuracy, "by_stage": by_stage(result.confusion, stage.seen),
+                "classes": stage.labels, "stages": what.stages, "data": stage.problem.name,
+                "network": name_of(what.network), "recipe": recipe.name, "warm": what.warm,
+                "per_class": what.per_class, "total_bytes": memories.total,
+                "stored_bytes": made.nbytes(), "samples": count,
+                "updates": applied.length(count)[1], "seconds": time.perf_counter() - begin,
                 "circumstances": circumstances(),
             }  # fmt: skip
+
+
+def _learned(stage: Stage, row: str, made: SyntheticSet, recipe: Recipe, seed: int) -> Backbone:
+    """A network that has learned from a memory: a fresh one, or the one of the stage before.
+
+    The ceiling is what all data at once would give: it always begins anew.
+    """
+    spec, streams = stage.what.network, stage.streams(seed, recipe.name)
+    if not stage.what.warm or row == WHOLE:
+        return train_network(made, spec, recipe, streams)
+    own = stage.network(row, seed)
+    if own.is_file():  # it was trained, and the line that says so was cut short
+        return with_weights(_drawn(stage, streams), own)
+    if stage.number == 1:
+        network = train_network(made, spec, recipe, streams)
+    else:
+        earlier = stage.before()
+        old = with_weights(_drawn(earlier, streams), earlier.network(row, seed))
+        network = continue_network(old, made, spec, recipe, streams)
+    if not stage.last:
+        keep_weights(network, own)
+    return network
+
+
+def _drawn(stage: Stage, streams: Streams) -> Backbone:
+    """A network for the classes that a stage has seen, as it is drawn."""
+    modality, classes = stage.problem.modality, len(stage.labels)
+    return models.build(stage.what.network, modality, classes, streams("weights"))
+
+
+def _told(lines: Sequence[Line]) -> str:
+    """Accuracy of each row, evaluation seeds averaged."""
+    rows = dict.fromkeys(line["row"] for line in lines)
+    own = {row: [line["accuracy"] for line in lines if line["row"] == row] for row in rows}
+    return ", ".join(f"{row} {100 * sum(values) / len(values):.1f}" for row, values in own.items())
 
 
 def by_stage(confusion: Sequence[Sequence[int]], seen: Sequence[Sequence[int]]) -> list[float]:
@@ -270,18 +326,51 @@ def _key(line: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _asked(problem: Problem, what: Continual) -> str:
-    """What tells trainings of unlike settings apart; orders and seeds may be added later."""
-    kept = dataclasses.asdict(dataclasses.replace(what, orders=(), seeds=(), rows=()))
-    text = repr((problem.fingerprint, sorted(kept.items())))
+    """What tells trainings of unlike settings apart; orders, seeds and rows may be added later."""
+    alike = dataclasses.replace(what, orders=(), seeds=(), rows=(), ceiling="every")
+    text = repr((problem.fingerprint, sorted(dataclasses.asdict(alike).items())))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _check(problem: Problem, what: Continual) -> None:
+    """Say what cannot be before any time is spent."""
     first = blocks(range(problem.classes), what.stages)[0]
+    for name, value, known in (("ceiling", what.ceiling, get_args(Ceiling)),
+                               ("budget", what.budget, get_args(Budget))):  # fmt: skip
+        if value not in known:
+            raise unknown(name, value, known)
+    listings = {"class order": what.orders, "evaluation seed": what.seeds, "row": what.rows}
+    for name, listed in listings.items():
+        if name != "row" and not listed:
+            raise UsageError(f"nothing to do: give at least one {name}")
+        if len(set(listed)) < len(listed):
+            raise UsageError(f"a {name} is named twice in {listed}; name each once")
+    _check_rows(what)
     method = api.resolve(what.method, what.preset, problem.only(first), what.per_class).method
-    values = [getattr(method, one.name) for one in dataclasses.fields(method)]  # type: ignore[arg-type]
+    check_budget(what)
+    _check_weights(what.network, method)
+    recipe = shorten(recipe_from(what.recipe), what.epochs, what.updates)
+    network = models.build(what.network, problem.modality, len(first), Streams(0)("weights"))
+    if what.warm and recipe.solver != "descent":
+        raise UsageError(f"{recipe.name} is solved at once, no network goes on from it: take "
+                         f"another --recipe, or leave --warm away")  # fmt: skip
+    if what.warm:
+        check_growth(network, len(first), name_of(what.network))
+
+
+def _check_rows(what: Continual) -> None:
+    for row in what.rows:
+        if row == WHOLE:
+            raise UsageError("all data are no memory: leave full out of --rows and say after which "
+                             "stages to train on them, --ceiling every|last")  # fmt: skip
+        if row not in BASELINES:
+            raise unknown("row", row, BASELINES)
+
+
+def _check_weights(network: PeerSpec, method: Any) -> None:
+    values = [getattr(method, one.name) for one in dataclasses.fields(method)]
     listed = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
-    for peer in (what.network, *listed):
+    for peer in (network, *listed):
         if isinstance(peer, PeerSpec) and peer.weights not in (None, "pretrained"):
             raise UsageError(
                 f"{peer.name} brings weights of its own ({peer.weights}), which may have seen "
