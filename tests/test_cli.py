@@ -300,6 +300,9 @@ def test_the_usual_spellings_of_a_value_are_read() -> None:
     peers = read("peers", '[{"name": "convnet3"}, {"name": "vit_mini", "lr": 0.25, "size": null}]')
     assert peers == (PeerSpec("convnet3"), PeerSpec("vit_mini", lr=0.25))
     assert read("peers", '[{"name": "mine", "taps": ["1", "4"]}]')[0].taps == ("1", "4")
+    assert read("peers", '[{"name": "bert", "learns": "head"}]')[0].learns == "head"
+    with pytest.raises(UsageError, match="fields: name, .*learns"):
+        read("peers", '[{"name": "bert", "learns": "hed"}]')
 
 
 def test_a_network_by_its_name_alone_is_trained_as_the_method_trains_it() -> None:
@@ -480,7 +483,8 @@ def test_the_command_of_the_report_makes_the_same_set_again(cli: Cli, tmp_path: 
     from condensery.report.gather import read_run
 
     folder = pictures(tmp_path / "pets", {"cats": 8, "dogs": 8})
-    peers = '[{"name": "mlp", "lr": 0.02, "optimiser": "adamw"}, {"name": "convnet2_w8"}]'
+    peers = '[{"name": "mlp", "lr": 0.02, "optimiser": "adamw"}, ' \
+            '{"name": "convnet2_w8", "learns": "head"}]'
     assert cli("condense", folder, "--preset", "smoke", "--method.peers", peers, "--size", "8,6",
                "--validation", "0.25", "--seed", "4", "--out", "first").code == 0  # fmt: skip
     words = shlex.split(condense_command(read_run(Path("first"))).replace("\\\n", " "))

@@ -48,8 +48,8 @@ class Tokens(NamedTuple):
 
     @property
     def present(self) -> Bool[Tensor, "batch length"]:
-        """Where something is: its weights sum to more than 0. What a network attends to."""
-        return self.weights.detach().sum(2) > 0
+        """Where something is: not all of its weights are 0. What a network attends to."""
+        return (self.weights.detach() != 0).any(2)
 
     def embedded(self, table: Float[Tensor, "vocabulary width"]) -> Float[Tensor, "batch length w"]:
         """Each position's weighted sum of rows of a network's own table; differentiable in both.

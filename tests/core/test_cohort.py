@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from cases import texts
 from condensery.core.alignment import Alignment
 from condensery.core.cohort import Cohort, align, make_optimiser, still_dropout
 from condensery.core.matching import cross_entropy
+from condensery.errors import UsageError
 from condensery.models.backbone import PeerSpec
 from condensery.streams import Streams
 from condensery.types import Batch
@@ -105,6 +107,60 @@ def test_of_two_peers_the_first_has_steps_0_to_9_and_the_second_10_to_19() -> No
 
 
 # Learning.
+
+
+@pytest.mark.parametrize(
+    ("name", "learns", "moving"),
+    [("convnet2_w8", "head", {"classifier.weight", "classifier.bias"}),
+     ("mlp", "all", None), ("lstm2_w8", "embedding", {"words.weight"}),
+     ("bert_mini", "head", {"classifier.weight", "classifier.bias"}),
+     ("bert_mini", "embedding", {"encoder.embeddings.word_embeddings.weight"})],
+)  # fmt: skip
+@pytest.mark.parametrize("alone", [True, False])
+def test_of_a_peer_only_the_part_that_learns_moves_and_all_of_it_is_matched(
+    name: str, learns: Any, moving: set[str] | None, alone: bool
+) -> None:
+    data = texts() if name in ("lstm2_w8", "bert_mini") else problem()
+    batch = data.batch(range(6))
+    peers = cohort(name, data=data, learns=learns, lr=0.1)
+    (before,) = weights(peers)
+    peer = peers.peers[0]
+    if alone:
+        peer.learn(batch)
+    else:
+        peers.learn([batch], None)
+    now = dict(peer.backbone.named_parameters())
+    moved = {key for key, one in now.items() if not torch.equal(one, before[key])}
+    assert moved == (set(now) if moving is None else moving)
+    assert len(peer.parameters) == len(now), "gradients are matched in all of them"
+    assert all(one.grad is None for one in now.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "learns", "kept"),
+    [("lstm2_w8", "embedding", {"words.weight"}),
+     ("lstm2_w8", "all", {"classifier.weight", "classifier.bias"}),
+     ("bert_mini", "head", {"classifier.weight", "classifier.bias"})],
+)  # fmt: skip
+def test_a_restart_that_keeps_keeps_the_head_or_the_word_vectors_that_alone_learn(
+    name: str, learns: Any, kept: set[str]
+) -> None:
+    for keep in (True, False):
+        peers = cohort(name, data=texts(), learns=learns, lr=0.1)
+        peers.learn([texts().batch(range(6))], None)
+        (before,) = weights(peers)
+        peers.restart(Streams(0), 5, keep)
+        (after,) = weights(peers)
+        drawn = {key for key in before if before[key].ndim > 1 or key in kept}
+        still = {key for key in drawn if torch.equal(before[key], after[key])}
+        assert still == (kept if keep else set())
+
+
+def test_a_part_that_a_network_has_not_is_told_in_one_line() -> None:
+    with pytest.raises(UsageError, match="ConvNet does not say .* word vectors: name them"):
+        cohort("convnet2_w8", learns="embedding")
+    with pytest.raises(UsageError, match="unknown part that learns 'hed'.*head"):
+        cohort("convnet2_w8", learns="hed")
 
 
 def test_without_an_alignment_each_peer_learns_as_if_it_were_alone() -> None:

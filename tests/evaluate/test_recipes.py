@@ -8,6 +8,9 @@ import math
 import pytest
 import torch
 
+from cases import images, sounds, texts
+from condensery import models
+from condensery.core.starts import random_start
 from condensery.errors import UsageError
 from condensery.evaluate import (
     RECIPES,
@@ -26,6 +29,12 @@ from condensery.streams import Streams
 
 DIGITS = Image((1, 8, 8), (0.5,), (0.5,), mirror=False)
 COLOUR = Image((3, 32, 32), (0.5,) * 3, (0.5,) * 3)
+
+
+def voices():
+    """The tones of ``cases`` under the rate that HuBERT hears."""
+    made = sounds()
+    return dataclasses.replace(made, modality=dataclasses.replace(made.modality, rate=16_000))
 
 
 def test_an_unknown_recipe_names_the_known_ones():
@@ -80,7 +89,12 @@ def test_a_constant_rate_is_constant():
     ("name", "family", "rate"),
     [("convnet3", "cnn", 1e-2), ("resnet18", "cnn", 1e-3), ("resnet50", "cnn", 1e-3),
      ("resnet101", "cnn", 1e-4), ("vit_tiny", "vit", 1e-3), ("vit_small", "vit", 1e-3),
-     ("vit_base", "vit", 1e-4), ("mlp", "mlp", 1e-2)],
+     ("vit_base", "vit", 1e-4), ("mlp", "mlp", 1e-2), ("convnet3_w32", "cnn", 1e-2),
+     ("spectrogram_cnn", "cnn", 1e-2), ("audio_cnn", "cnn", 1e-3), ("audio_cnn_w16", "cnn", 1e-3),
+     ("audio_cnn_released", "cnn", 1e-3), ("hubert", "transformer", 1e-5),
+     ("hubert_released", "transformer", 1e-5), ("lstm", "rnn", 1e-3),
+     ("lstm_released", "rnn", 1e-3), ("bert", "transformer", 1e-5),
+     ("minilm", "transformer", 1e-5)],
 )  # fmt: skip
 def test_the_hmdc_recipe_has_the_published_rate_of_each_network(name, family, rate):
     applied = RECIPES["hmdc"].for_network(name, family)
@@ -88,6 +102,16 @@ def test_the_hmdc_recipe_has_the_published_rate_of_each_network(name, family, ra
     assert (applied.optimiser, applied.momentum, applied.weight_decay) == ("sgd", 0.9, 5e-4)
     assert (applied.batch, applied.epochs, applied.mix) == (128, 1000, 0.5)
     assert applied.overrides == ()
+    assert RECIPES["hmdc-released"].for_network(name, family).lr == rate
+
+
+def test_a_pattern_stands_between_name_and_family_and_means_no_network_of_the_user_s_own():
+    recipe = Recipe("x", overrides=(Override("cnn", lr=1.0), Override("net*", lr=2.0),
+                                    Override("net3", lr=3.0)))  # fmt: skip
+    rates = [recipe.for_network(*one).lr
+             for one in (("net3", "cnn"), ("net3_w8", "cnn"), ("other", "cnn"))]  # fmt: skip
+    assert rates == [3.0, 2.0, 1.0]
+    assert recipe.for_network("network", "module").lr == recipe.lr
 
 
 def test_a_name_goes_before_a_family_and_length_follows_the_override():
@@ -161,13 +185,31 @@ def test_the_released_recipe_is_what_the_released_code_does():
     [("convnet3", "cnn", 1e-2, "head", 0.5), ("resnet18", "cnn", 1e-3, "all", 0.5),
      ("resnet50", "cnn", 1e-3, "all", 0.5), ("resnet101", "cnn", 1e-4, "all", 0.5),
      ("vit_tiny", "vit", 1e-3, "all", 0.0), ("vit_small", "vit", 1e-3, "all", 0.0),
-     ("vit_base", "vit", 1e-4, "all", 0.0)],
+     ("vit_base", "vit", 1e-4, "all", 0.0), ("convnet_mini", "cnn", 1e-2, "head", 0.5),
+     ("convnet4", "cnn", 1e-2, "head", 0.5), ("convnet3_w32", "cnn", 1e-2, "head", 0.5),
+     ("convnet2_w8", "cnn", 1e-2, "head", 0.5), ("convnet_mine", "module", 1e-2, "all", 0.5),
+     ("audio_cnn", "cnn", 1e-3, "all", 0.5), ("audio_cnn_released", "cnn", 1e-3, "all", 0.5),
+     ("hubert", "transformer", 1e-5, "head", 0.5), ("bert", "transformer", 1e-5, "head", 0.5),
+     ("hubert_released", "transformer", 1e-5, "head", 0.5),
+     ("bert_mini", "transformer", 1e-5, "head", 0.5), ("minilm", "transformer", 1e-5, "head", 0.5),
+     ("lstm", "rnn", 1e-3, "embedding", 0.5), ("lstm2_w8", "rnn", 1e-3, "embedding", 0.5),
+     ("lstm_released", "rnn", 1e-3, "embedding", 0.5)],
 )  # fmt: skip
-def test_the_released_recipe_freezes_the_convnet_and_mixes_for_no_vit(
+def test_the_released_recipe_freezes_what_the_released_code_does_and_mixes_for_no_vit(
     name, family, rate, part, mix
 ):
     applied = RECIPES["hmdc-released"].for_network(name, family)
     assert (applied.lr, applied.train_part, applied.mix) == (rate, part, mix)
+
+
+def test_the_released_recipe_trains_text_in_training_mode_and_reads_it_raw():
+    recipe = RECIPES["hmdc-released"]
+    modes = {name: recipe.for_network(name, models.family(name)).mode
+             for name in ("lstm", "bert", "minilm", "bert_mini", "hubert", "audio_cnn", "vit_tiny",
+                          "convnet3")}  # fmt: skip
+    assert modes == {**dict.fromkeys(("lstm", "bert", "minilm", "bert_mini"), "dropout"),
+                     **dict.fromkeys(("hubert", "audio_cnn", "vit_tiny", "convnet3"), "eval")}
+    assert [name for name, one in RECIPES.items() if one.text == "raw"] == ["hmdc-released"]
 
 
 def test_the_released_augmentation_cuts_out_beside_cutmix_and_changes_brightness_only():
@@ -211,6 +253,7 @@ def test_records_of_what_was_always_so_stay_valid_and_new_ways_are_told():
     assert set(RECIPES["hmdc"].values()) == older
     told = RECIPES["hmdc-released"].values()
     assert (told["reported"], told["mode"], told["check_every"]) == ("best", "eval", 10)
+    assert told["text"] == "raw"
 
 
 def test_every_recipe_has_one_line_for_people():
@@ -234,6 +277,47 @@ def test_released_convnets_keep_their_random_body_and_learn_a_head(problem, draw
     before = dict(fresh.named_parameters())
     moved = {key for key, one in trained.named_parameters() if not torch.equal(one, before[key])}
     assert moved == set(fresh.head)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "part"),
+    [("lstm2_w8", texts, "words.weight"), ("bert_mini", texts, "classifier."),
+     ("hubert_mini", voices, "classifier."), ("audio_cnn_w2", voices, ""),
+     ("convnet2_w8", lambda: images(1), "classifier.")],
+)  # fmt: skip
+def test_of_each_released_network_only_that_part_moves(name, data, part):
+    made = data()
+    synthetic = random_start(made, 2, made.modality.codec(), Streams(0))
+    recipe = dataclasses.replace(
+        shorten(RECIPES["hmdc-released"], epochs=2), text="decoded", check_every=None,
+        reported="last",
+    )  # fmt: skip
+    fresh = build(PeerSpec(name), made.modality, made.classes, Streams(0)("weights"))
+    trained = train_network(synthetic, PeerSpec(name), recipe, Streams(0))
+    before = dict(fresh.named_parameters())
+    moved = {key for key, one in trained.named_parameters() if not torch.equal(one, before[key])}
+    assert moved == {key for key in before if key.startswith(part)}
+
+
+def test_word_vectors_that_nobody_names_cannot_be_trained_alone(problem, drawn):
+    recipe = Recipe("x", updates=1, train_part="embedding")
+    with pytest.raises(UsageError, match="ConvNet does not say .* word vectors"):
+        train_network(drawn(), PeerSpec("convnet_mini"), recipe, Streams(0))
+
+
+@pytest.mark.parametrize("mode", ["train", "eval", "dropout"])
+def test_an_encoder_of_text_drops_out_only_where_the_recipe_wants_it(mode):
+    made, modes = texts(), []
+    synthetic = random_start(made, 1, made.modality.codec(), Streams(0))
+    recipe = Recipe("x", updates=2, mode=mode)
+
+    def watch(epoch, backbone):
+        modes.append((backbone.training, backbone.encoder.training))
+
+    trained = train_network(synthetic, PeerSpec("bert_mini"), recipe, Streams(0), watch=watch)
+    assert modes == [{"train": (True, False), "eval": (False, False),
+                      "dropout": (True, True)}[mode]] * 2  # fmt: skip
+    assert not trained.training and not trained.encoder.training
 
 
 def test_in_evaluation_mode_batch_norm_learns_no_statistics(problem, drawn):

@@ -8,13 +8,18 @@ import pytest
 import torch
 
 from cases import texts
+from condensery import models
 from condensery.core.starts import odds_start, random_start
+from condensery.core.synthetic import SyntheticSet
 from condensery.errors import UsageError
 from condensery.evaluate import baselines, grid
+from condensery.evaluate import train as training
 from condensery.evaluate.neighbours import neighbours
-from condensery.evaluate.recipes import RECIPES
+from condensery.evaluate.recipes import RECIPES, Recipe
+from condensery.evaluate.train import learned_from
 from condensery.evaluate.usual import usual
-from condensery.modality import SoftTokens, Text
+from condensery.modality import DenseTokens, SoftTokens, Text
+from condensery.models import PeerSpec
 from condensery.streams import Streams
 
 TOPICS = texts((30, 30, 30))
@@ -60,6 +65,61 @@ def test_a_real_text_in_a_set_is_found_and_soft_tokens_are_none() -> None:
     assert all(one.leaked and one.distance < 1e-3 for one in real)
     soft = neighbours(odds_start(TOPICS, 1, SoftTokens(5), Streams(0)), TOPICS)
     assert not any(one.leaked for one in soft)
+
+
+def dense(keep: int = 0) -> SyntheticSet:
+    """A set over the whole vocabulary, and its data."""
+    modality = dataclasses.replace(TOPICS.modality, form="dense")
+    data = dataclasses.replace(TOPICS, modality=modality)
+    return random_start(data, 2, DenseTokens(keep=keep), Streams(0))
+
+
+def test_a_recipe_of_raw_text_hands_networks_the_stored_values_and_matching_the_decoded_ones() -> (
+    None
+):
+    made, raw = dense(), Recipe("x", text="raw")
+    read, decoded = learned_from(made, raw), learned_from(made, Recipe("x"))
+    assert torch.equal(read.x, made.stored["logits"].half().float())
+    assert torch.equal(read.y, decoded.y) and torch.equal(read.y, made.labels)
+    torch.testing.assert_close(decoded.x, made.stored["logits"].half().float().softmax(2))
+    # As in the released code: 0.8 at the real token, 0.2 at every entry, padding is a token.
+    assert read.x.sum(2).unique().tolist() == pytest.approx([0.8 + 0.2 * 45], rel=1e-3)
+    network = models.build(PeerSpec("lstm2_w8_released"), made.modality, 3, Streams(0)("weights"))
+    states = read.x @ network.words.weight
+    for layer in network.layers:
+        states = layer(states)[0]
+    torch.testing.assert_close(network(read.x), network.classifier(states.mean(1)))
+    assert not torch.allclose(network(read.x), network(decoded.x), atol=1e-3)
+
+
+def test_raw_text_is_trained_on_as_it_is_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    monkeypatch.setattr(training, "fit", lambda backbone, batch, *rest: given.append(batch.x))
+    made = dense()
+    for recipe in (RECIPES["hmdc-released"], RECIPES["hmdc"]):
+        training.train_network(made, PeerSpec("lstm2_w8"), recipe, Streams(0))
+    assert torch.equal(given[0], made.stored["logits"].half().float())
+    assert torch.equal(given[1], made.quantised().decode().x)
+
+
+@pytest.mark.parametrize("codec", [SoftTokens(2), DenseTokens(), DenseTokens(2)], ids=str)
+def test_a_set_that_does_not_export_its_stored_values_is_not_read_raw(codec: SoftTokens) -> None:
+    made = random_start(TOPICS, 1, codec, Streams(0))
+    with pytest.raises(UsageError, match="recipe hmdc-released reads texts undecoded") as caught:
+        training.train_network(made, PeerSpec("lstm2_w8"), RECIPES["hmdc-released"], Streams(0))
+    assert "\n" not in str(caught.value)
+
+
+def test_real_texts_have_nothing_to_decode() -> None:
+    made = random_start(TOPICS, 2, SoftTokens(1), Streams(0))
+    assert torch.equal(learned_from(made, Recipe("x", text="raw")).x, made.decode().x)
+
+
+def test_beside_a_whole_vocabulary_stand_real_texts_as_ids() -> None:
+    drawn = [baselines(TOPICS, [(0, dense(keep))], name="hmdc", which=["random"])["random"][0][1]
+             for keep in (0, 15)]  # fmt: skip
+    assert [one.codec for one in drawn] == [SoftTokens(), DenseTokens()]
+    assert all(one.nbytes() <= dense(0).nbytes() for one in drawn)
 
 
 def test_measures_of_text_have_a_network_that_reads() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cases import HMDC_SETTINGS, images
+from cases import HMDC_SETTINGS, READER, images, texts
 from condensery.core import sampling
 from condensery.core.cohort import Cohort
 from condensery.core.sampling import embed, representatives
@@ -25,7 +26,7 @@ from condensery.engine import Budget, Run, execute
 from condensery.errors import RunError, UsageError
 from condensery.methods import HMDC, hmdc
 from condensery.methods.hmdc import HMDCState
-from condensery.modality import Image, ImageAugmentation
+from condensery.modality import Image, ImageAugmentation, SoftTokens
 from condensery.models.backbone import PeerSpec
 from condensery.types import Batch
 from condensery.world import World
@@ -744,6 +745,43 @@ def test_a_restart_redraws_the_peers_and_keeps_the_heads_only_as_released() -> N
     assert heads == {False: {False}, True: {True}}
 
 
+def test_a_peer_whose_head_alone_learns_is_matched_in_all_its_parameters_and_resumes(
+    tmp_path: Path,
+) -> None:
+    problem = images(1)
+    peers = (PeerSpec("convnet2_w8", lr=0.1, learns="head"), PeerSpec("mlp", lr=0.1))
+    usual = (dataclasses.replace(peers[0], learns="all"), peers[1])
+    method, free = small(peers=peers), small(peers=usual)
+    start, again = begun(method, problem), begun(free, problem)
+    held, loose = dict(start.cohort.peers[0].backbone.named_parameters()), again.cohort.peers[0]
+    assert len(start.cohort.peers[0].parameters) == len(loose.parameters) == len(held)
+    before = {name: one.detach().clone() for name, one in held.items()}
+    for state, one in ((start, method), (again, free)):
+        one.step(state, problem, context())
+    # The first step moves the set before any peer has learned: what is matched is the same.
+    assert same(leaves(start.synthetic), leaves(again.synthetic))
+    moved = {name for name, one in held.items() if not torch.equal(one, before[name])}
+    assert moved == set(start.cohort.peers[0].backbone.head)
+
+    def run(steps: int, out: str) -> SyntheticSet:
+        asked = Run("hmdc", method, problem, 1, Budget(steps, None))
+        return execute(asked, tmp_path / out, quiet=True)
+
+    whole = run(3, "whole")
+    run(1, "parts")
+    assert same(leaves(run(3, "parts")), leaves(whole))
+    settings = json.loads((tmp_path / "parts" / "config.json").read_text())["settings"]
+    assert [one["learns"] for one in settings["fields"]["peers"]] == ["head", "all"]
+
+
+def test_temperature_and_kept_tokens_are_settings_of_texts() -> None:
+    problem, method = texts(), HMDC(temperature=10.0, keep=2, factor=3, peers=(READER,))
+    start = dataclasses.replace(method, start_from="random").start(problem, 1, context())
+    assert start.codec == SoftTokens(3, keep=2, temperature=10.0)
+    assert (HMDC().temperature, HMDC().keep) == (1.0, 15)
+    assert small().codec(images(1)) == small(temperature=3.0, keep=1).codec(images(1))
+
+
 def test_a_restart_keeps_the_set_and_its_momentum_and_renews_the_alignment() -> None:
     problem, method = images(1), small(restart_every=2, align_samples=0, train_samples=0)
     state = begun(method, problem)
@@ -803,6 +841,9 @@ def test_every_start_gives_a_packed_set_in_range(start: str) -> None:
         ({"train_batch": 0}, "train_batch must be positive"),
         ({"synthetic_batch": 0}, "synthetic_batch must be"),
         ({"candidates": 0}, "candidates counts samples"),
+        ({"temperature": 0.0}, "temperature must be positive, got 0.0"),
+        ({"keep": -1}, "keep counts the tokens of a position.*got -1"),
+        ({"peers": (PeerSpec("mlp", learns="embedding"),)}, "does not say .* word vectors"),
     ],
     ids=str,
 )

@@ -13,14 +13,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases import IDC_SETTINGS, images
+from cases import IDC_SETTINGS, images, sounds, texts
 from condensery.core.cohort import Peer
 from condensery.core.learning import batches_of, nth_batch
 from condensery.core.matching import distance, matched, parameter_gradients
+from condensery.core.starts import random_start
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.errors import UsageError
-from condensery.methods import IDC, Method
+from condensery.methods import DREAM, IDC, Method
 from condensery.methods.idc import IDCState
 from condensery.modality import Image, ImageAugmentation, Pixels
 from condensery.models import build
@@ -313,6 +314,13 @@ def test_the_rate_grows_with_samples_per_class_and_area(
     synthetic = SyntheticSet(stored, labels, modality, Pixels(2), ("a", "b"))
     assert IDC(reference_side=reference).rate(synthetic) == pytest.approx(expected)
     assert IDC(scale_lr=False).rate(synthetic) == 5e-3
+
+
+@pytest.mark.parametrize("data", [sounds, texts])
+def test_the_rate_of_what_has_no_area_is_as_it_is_given(data: Any) -> None:
+    made = data()
+    synthetic = random_start(made, 3, made.modality.codec(), Streams(0))
+    assert IDC(lr=0.3).rate(synthetic) == DREAM(lr=0.3).rate(synthetic) == 0.3
 
 
 def test_one_step_of_pixels_is_a_step_of_normalised_values_over_their_variance() -> None:

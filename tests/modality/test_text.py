@@ -10,11 +10,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cases import texts
+from cases import images, sounds, texts
 from condensery.artefact import load, save
 from condensery.core.starts import odds_start, random_start
 from condensery.errors import UsageError
-from condensery.modality import Codec, DenseTokens, SoftTokens, Text, codec_from, modality_from
+from condensery.modality import (
+    Codec,
+    DenseTokens,
+    Pixels,
+    SoftTokens,
+    Text,
+    Wave,
+    codec_from,
+    modality_from,
+)
 from condensery.modality.text import LOWEST, heaviest
 from condensery.modality.text_augmentation import TextAugmentation
 from condensery.streams import Streams
@@ -23,7 +32,8 @@ from condensery.types import Tokens
 TOPICS = texts()
 TEXT = TOPICS.modality
 assert isinstance(TEXT, Text)
-CODECS = (SoftTokens(2), SoftTokens(4, keep=2), SoftTokens(1), DenseTokens(2), DenseTokens(1))
+CODECS = (SoftTokens(2), SoftTokens(4, keep=2), SoftTokens(1), DenseTokens(2), DenseTokens(1),
+          DenseTokens(2, keep=0))  # fmt: skip
 
 
 def real(count: int = 4) -> Tensor:
@@ -195,6 +205,33 @@ def test_logits_stay_within_thirty_times_the_temperature() -> None:
     leaf = torch.full((1, 8, 2, 2), 500.0)
     SoftTokens(2, temperature=4.0).project_({"tokens": leaf}, TEXT)
     assert (leaf[:, :, 1] == 120).all() and (leaf[:, :, 0] == 500).all()
+
+
+def test_a_whole_dense_text_is_stored_as_the_released_code_has_it() -> None:
+    codec, x = DenseTokens(keep=0), real(3)
+    leaf = codec.encode(x, TEXT)["logits"]
+    expected = torch.full_like(leaf, 0.2)
+    for n, position in torch.cartesian_prod(torch.arange(3), torch.arange(TEXT.length)):
+        expected[n, position, x[n, position, 0, 0].long()] += 0.8
+    torch.testing.assert_close(leaf, expected)  # padding is a token like any other
+    assert codec.nbytes({"logits": leaf}, TEXT) == 2 * leaf.numel()
+    assert torch.equal(codec.quantise({"logits": leaf}, TEXT)["logits"], leaf.half().float())
+    two = DenseTokens(2, keep=0).encode(real(4), TEXT)["logits"]
+    torch.testing.assert_close(two.sum(2), torch.full(two.shape[:2], 0.8 + 0.2 * TEXT.vocabulary))
+
+
+def test_a_method_s_temperature_and_tokens_reach_the_codec_of_texts_alone() -> None:
+    asked = {"temperature": 10.0, "keep": 3, "corners": True}
+    assert TEXT.codec(2, **asked) == SoftTokens(2, keep=3, temperature=10.0)
+    dense = replace(TEXT, form="dense")
+    assert dense.codec(1, **asked) == DenseTokens(1, keep=3, temperature=10.0)
+    assert dense.codec(1) == DenseTokens(1) and TEXT.codec(1) == SoftTokens(1)
+    assert images(1).modality.codec(1, **asked) == Pixels(1, corners=True)
+    assert sounds().modality.codec(1, **asked) == Wave(1)
+    with pytest.raises(UsageError, match="data of form dense"):
+        TEXT.codec(1, keep=0)
+    with pytest.raises(UsageError, match="keep -1"):
+        dense.codec(1, keep=-1)
 
 
 def test_sets_of_text_come_back_from_disk_bit_for_bit(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from condensery.core.matching import cross_entropy
 from condensery.data.problem import Problem
 from condensery.errors import UsageError
 from condensery.models import build
-from condensery.models.backbone import Backbone, PeerSpec
+from condensery.models.backbone import Backbone, PeerSpec, parameters_of
 from condensery.streams import Streams
 from condensery.types import Batch, Tap
 
@@ -48,24 +48,43 @@ class Peer:
         """A fresh network in training mode, without dropout, and an optimiser that holds it.
 
         Raises:
-            UsageError: a name that is not known.
+            UsageError: a name that is not known, or a part to learn that the network has not.
         """
         backbone = build(spec, problem.modality, problem.classes, generator, modules).to(device)
         backbone.train()
         still_dropout(backbone)
-        return cls(spec, backbone, make_optimiser(spec, backbone.parameters()))
+        parameters = parameters_of(backbone, spec.learns).values()
+        return cls(spec, backbone, make_optimiser(spec, parameters))
 
     @property
     def parameters(self) -> list[Tensor]:
-        """Parameters that learn, in the module's order."""
+        """Parameters whose gradients are matched, in the module's order."""
         return [p for p in self.backbone.parameters() if p.requires_grad]
+
+    @property
+    def learning(self) -> list[Tensor]:
+        """Those that its optimiser moves: all, or those of the part that its spec names."""
+        held = parameters_of(self.backbone, self.spec.learns).values()
+        return [p for p in held if p.requires_grad]
+
+    def restart(self, generator: torch.Generator, keep: bool = False) -> None:
+        """The network begins again, in place, with a fresh optimiser state.
+
+        Args:
+            generator: where fresh weights come from.
+            keep: leave the head as it is; of a peer that learns word vectors alone, those (the
+                released code never draws anew what learns, where the rest stands still).
+        """
+        words = self.spec.learns == "embedding"
+        self.backbone.restart(generator, keep and not words, keep and words)
+        self.optimiser.state.clear()
 
     def learn(self, batch: Batch) -> tuple[float, int]:
         """One step of cross-entropy: its mean, and how many samples were right before the step."""
         logits = self.backbone.read(batch, taps=False).logits
         loss = cross_entropy(logits, batch.y)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward(inputs=self.parameters)
+        loss.backward(inputs=self.learning)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         target = batch.y if batch.y.ndim == 1 else batch.y.argmax(1)
@@ -123,8 +142,7 @@ class Cohort:
     def restart(self, streams: Streams, step: int, keep_head: bool = False) -> None:
         """All networks begin again, in place, with fresh optimiser states."""
         for index, peer in enumerate(self.peers):
-            peer.backbone.restart(streams("restart", step, index), keep_head)
-            peer.optimiser.state.clear()
+            peer.restart(streams("restart", step, index), keep_head)
 
     def taps(self, batch: Batch) -> list[tuple[Tap, ...]]:
         """Taps of every peer for one batch."""
@@ -140,7 +158,7 @@ class Cohort:
             Mean cross-entropy of each peer over the batches.
         """
         totals, count = [0.0] * len(self.peers), 0
-        learning = [p for peer in self.peers for p in peer.parameters]
+        learning = [p for peer in self.peers for p in peer.learning]
         for batch in batches:
             readings = [
                 peer.backbone.read(batch, taps=alignment is not None) for peer in self.peers

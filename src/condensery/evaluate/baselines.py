@@ -18,7 +18,7 @@ from condensery.core.starts import (
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.errors import UsageError, unknown
-from condensery.modality import Codec
+from condensery.modality import Codec, DenseTokens, SoftTokens
 from condensery.streams import Streams
 
 Sets = Sequence[tuple[int, SyntheticSet]]
@@ -121,7 +121,12 @@ def whole_data(problem: Problem, codec: Codec) -> SyntheticSet:
 
 
 def plain_codec(synthetic: SyntheticSet) -> Codec:
-    """How one real sample is stored whole, in the modality of a set."""
+    """How one real sample is stored whole, in the modality of a set.
+
+    Into the bytes of a text whose whole vocabulary is exported go a thousand real ones: as ids.
+    """
+    if isinstance(synthetic.codec, DenseTokens) and synthetic.codec.whole:
+        return SoftTokens()
     return synthetic.modality.codec()
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from torch import Tensor
 
 from condensery.errors import UsageError, unknown
 from condensery.modality import Augmentation, Modality
+from condensery.models.backbone import Part
 
-OVERRIDDEN = ("optimiser", "lr", "momentum", "weight_decay", "train_part")
+OVERRIDDEN = ("optimiser", "lr", "momentum", "weight_decay", "train_part", "mode")
 LATER = ("mode", "train_part", "check_every", "reported", "brightness_only", "corners_grid",
-         "cutout_beside_mix", "solver", "ridge", "searched")  # fmt: skip
+         "cutout_beside_mix", "solver", "ridge", "searched", "text")  # fmt: skip
 
 
+Mode = Literal["train", "eval", "dropout"]
 PLAIN = "-plain"  # behind the name of a recipe: without augmentation
 WHOLE_EPOCHS, WHOLE_UPDATES = 3, 2000  # on the whole training data, at least
 
@@ -57,9 +60,10 @@ class Override:
     """What a recipe does differently for one network, or for one family of networks.
 
     Attributes:
-        network: a network's exact name, or a family (``cnn``, ``vit``, ...; see
-            ``condensery.models.family``). The name goes before the family.
-        optimiser, lr, momentum, weight_decay, train_part: None leaves the recipe's value.
+        network: a network's exact name, a pattern (``convnet*``: of any depth and width), or a
+            family (``cnn``, ``vit``, ...; see ``condensery.models.family``). They are asked in
+            this order; a pattern never means one of the user's own networks.
+        optimiser, lr, momentum, weight_decay, train_part, mode: None leaves the recipe's value.
         longer: epochs and updates are multiplied by this.
     """
 
@@ -69,7 +73,8 @@ class Override:
     momentum: float | None = None
     weight_decay: float | None = None
     longer: float = 1.0
-    train_part: Literal["all", "head"] | None = None
+    train_part: Part | None = None
+    mode: Mode | None = None
 
 
 @dataclass(frozen=True)
@@ -92,9 +97,11 @@ class Recipe:
             networks from scratch always learn theirs.
         overrides: what is different for some networks.
         mode: ``eval`` trains the whole network in evaluation mode: no dropout, and batch norm at
-            the statistics it came with, of fresh networks too.
+            the statistics it came with, of fresh networks too. ``dropout`` is ``train`` with the
+            dropout of transformers' encoders, which learn without it otherwise.
         train_part: ``head`` leaves all but the layer that decides between the classes at its
             initial weights: a linear probe, on random features where the network is a fresh one.
+            ``embedding`` leaves all but the table of word vectors there.
         check_every: test every so many epochs too; None: after the last epoch only.
         reported: ``best``: the recipe's authors report the best check. Records and tables show the
             last epoch all the same, and the best apart under the words "best of test".
@@ -107,6 +114,9 @@ class Recipe:
             on random sets of 1, 10 and 100 images per class of CIFAR-10 (validation split,
             EfficientNet-Lite0 at 112 pixels: 0.37, 0.67, 0.79 right).
         searched: ``(rate, validation accuracy)`` of each trial, where ``lr`` was found by a search.
+        text: ``raw``: networks learn from the stored values of a text, which are no weights then
+            but whatever they are; matching has seen them ``decoded``. For sets that are stored and
+            exported over the whole vocabulary.
 
     Raises:
         UsageError: values that contradict each other.
@@ -128,8 +138,8 @@ class Recipe:
     mix_vit: bool = True
     batch_norm: Literal["train", "eval"] = "train"
     overrides: tuple[Override, ...] = ()
-    mode: Literal["train", "eval"] = "train"
-    train_part: Literal["all", "head"] = "all"
+    mode: Mode = "train"
+    train_part: Part = "all"
     check_every: int | None = None
     reported: Literal["last", "best"] = "last"
     brightness_only: bool = False
@@ -138,6 +148,7 @@ class Recipe:
     solver: Literal["descent", "ridge"] = "descent"
     ridge: float = 3.0
     searched: tuple[tuple[float, float], ...] = ()
+    text: Literal["decoded", "raw"] = "decoded"
 
     def __post_init__(self) -> None:
         if self.reported == "best" and self.check_every is None:
@@ -156,7 +167,8 @@ class Recipe:
             name: of the network. family: what kind it is; ViTs are ``vit``.
         """
         named = {one.network: one for one in reversed(self.overrides)}
-        chosen = named.get(name) or named.get(family) or Override(name)
+        chosen = named.get(name) or self._by_pattern(name, family) or named.get(family)
+        chosen = chosen or Override(name)
         given = {key: value for key in OVERRIDDEN
                  if (value := getattr(chosen, key)) is not None}  # fmt: skip
         if self.updates is not None:
@@ -164,6 +176,12 @@ class Recipe:
         mix = self.mix if self.mix_vit or family != "vit" else 0.0
         epochs = max(1, round(self.epochs * chosen.longer))
         return replace(self, overrides=(), epochs=epochs, mix=mix, **given)
+
+    def _by_pattern(self, name: str, family: str) -> Override | None:
+        """The first override whose pattern a name of the table of models fits."""
+        if family == "module":
+            return None
+        return next((one for one in self.overrides if fnmatchcase(name, one.network)), None)
 
     def at_rate(self, rate: float) -> Recipe:
         """The recipe with this rate for every network, whatever its overrides say."""
@@ -246,8 +264,8 @@ class Recipe:
         return kept
 
 
-# Moon et al. name the rates of seven networks; others take the ConvNet's. A ViT-Base goes by two
-# names here.
+# Moon et al. name the rates of seven networks of images, two of sound and two of text; others of
+# images take the ConvNet's. A ViT-Base goes by two names here.
 HMDC_RATES = (
     Override("resnet18", lr=1e-3),
     Override("resnet50", lr=1e-3),
@@ -255,11 +273,18 @@ HMDC_RATES = (
     Override("vit_base", lr=1e-4),
     Override("vit_base_patch16_224", lr=1e-4),
     Override("vit", lr=1e-3),
+    Override("audio_cnn*", lr=1e-3),
+    Override("rnn", lr=1e-3),
+    Override("transformer", lr=1e-5),
 )
-# In the released code the layers of its ConvNet that learn are not those that answer: only the last
-# one is both. Its own ConvNet, and those of other sizes here.
-HMDC_FROZEN = tuple(
-    Override(name, train_part="head") for name in ("convnet3", "convnet4", "convnet_mini")
+# In the released code the layers of some networks that learn are not those that answer: of its
+# ConvNet, HuBERT and BERT only the head is both, of its LSTM only the table of word vectors. The
+# same for all of their sizes here. Text learns in training mode.
+HMDC_FROZEN = (
+    Override("convnet*", train_part="head"),
+    Override("rnn", lr=1e-3, train_part="embedding", mode="dropout"),
+    *(Override(name, lr=1e-5, train_part="head", mode="dropout") for name in ("bert*", "minilm")),
+    Override("transformer", lr=1e-5, train_part="head"),
 )
 
 DSA_VALUES: dict[str, Any] = {
@@ -280,9 +305,9 @@ RECIPES: dict[str, Recipe] = {
     ),
     "hmdc-released": Recipe(
         name="hmdc-released",
-        summary="as HMDC's code does it: 2,000 epochs, networks in evaluation mode, ConvNet's body "
-        "frozen at random, cutout beside CutMix, none for ViTs; reports the best of test, which "
-        "stands apart from the last epoch here",
+        summary="as HMDC's code does it: 2,000 epochs, networks in evaluation mode, the bodies of "
+        "ConvNet, HuBERT and BERT frozen, cutout beside CutMix, none for ViTs, text undecoded; "
+        "reports the best of test, which stands apart from the last epoch here",
         epochs=2000,
         operations=("flip", "color", "crop", "scale", "rotate", "cutout"),
         mix_vit=False,
@@ -292,7 +317,8 @@ RECIPES: dict[str, Recipe] = {
         brightness_only=True,
         corners_grid=True,
         cutout_beside_mix=True,
-        overrides=(*HMDC_RATES, *HMDC_FROZEN),
+        text="raw",
+        overrides=(*HMDC_FROZEN, *HMDC_RATES),
     ),
     "idc": Recipe(
         name="idc",

@@ -19,8 +19,8 @@ from condensery.evaluate.precision import Precision, precision_of
 from condensery.evaluate.probe import probed
 from condensery.evaluate.recipes import Recipe
 from condensery.evaluate.soft import Lesson
-from condensery.modality import Modality
-from condensery.models.backbone import Backbone, PeerSpec
+from condensery.modality import DenseTokens, Modality
+from condensery.models.backbone import Backbone, PeerSpec, parameters_of
 from condensery.streams import Streams, borrow
 from condensery.types import Batch
 
@@ -63,13 +63,14 @@ def train_network(
 
     Raises:
         Diverged: the loss is not finite.
-        UsageError: a recipe that trains or replaces the head of a network that has none.
+        UsageError: a recipe that trains or replaces a part that a network has not; one that reads
+            texts undecoded, and a set that does not export them so.
     """
     backbone = models.build(
         spec, synthetic.modality, synthetic.classes, streams("weights"), modules=modules
     ).to(device)
     applied = recipe.for_network(spec.name, family_of(spec, modules))
-    batch = synthetic.quantised().decode()
+    batch = learned_from(synthetic, applied)
     lesson = lesson or Lesson()
     batch = lesson.prepared(Batch(batch.x.to(device), batch.y.to(device), batch.mask))
     modality, classes = synthetic.modality, synthetic.classes
@@ -78,6 +79,25 @@ def train_network(
     frozen = applied.batch_norm == "eval" and spec.weights is not None
     fit(backbone, batch, applied, streams, modality, classes, frozen, watch, lesson, after_update)
     return backbone.eval()
+
+
+def learned_from(synthetic: SyntheticSet, recipe: Recipe) -> Batch:
+    """The samples that a recipe trains on: those of the exported form, decoded.
+
+    HMDC's code matches texts decoded and evaluates them raw; a recipe with ``text="raw"`` does so
+    too. A real text, one token a position, has nothing to decode and is read as it is.
+
+    Raises:
+        UsageError: texts are to be read raw, and the set exports but a few tokens a position.
+    """
+    exported, codec = synthetic.quantised(), synthetic.codec
+    if recipe.text == "decoded" or synthetic.modality.kind != "text" or not codec.moves:
+        return exported.decode()
+    if not (isinstance(codec, DenseTokens) and codec.whole):
+        raise UsageError(f"recipe {recipe.name} reads texts undecoded, which this set does not "
+                         f"export: condense data of form dense with keep 0, or take another "
+                         f"recipe")  # fmt: skip
+    return Batch(exported.stored["logits"], exported.labels)
 
 
 def family_of(spec: PeerSpec, modules: Mapping[str, Any] | None) -> str:
@@ -144,14 +164,17 @@ def fit(
 
 
 def make_optimiser(backbone: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """An optimiser of what a recipe without overrides trains: all parameters, or the head's.
+    """An optimiser of what a recipe without overrides trains: all parameters, or those of a part.
 
     The others take no gradient any more.
 
     Raises:
-        UsageError: the head is to be trained, and the network names none.
+        UsageError: a part is to be trained that the network does not name.
     """
-    parameters = _trained(backbone, recipe)
+    held = parameters_of(backbone, recipe.train_part)
+    for name, parameter in backbone.named_parameters():
+        parameter.requires_grad_(parameter.requires_grad and name in held)
+    parameters = list(held.values())
     if recipe.optimiser == "adamw":
         return torch.optim.AdamW(
             parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
@@ -163,18 +186,6 @@ def make_optimiser(backbone: nn.Module, recipe: Recipe) -> torch.optim.Optimizer
         weight_decay=recipe.weight_decay,
         fused=True,
     )
-
-
-def _trained(backbone: nn.Module, recipe: Recipe) -> list[nn.Parameter]:
-    if recipe.train_part == "all":
-        return list(backbone.parameters())
-    named, head = dict(backbone.named_parameters()), getattr(backbone, "head", ())
-    if not head:
-        raise UsageError(f"{type(backbone).__name__} does not say which of its parameters are its "
-                         f"head: name them in `head`, or take another recipe")  # fmt: skip
-    for name, parameter in named.items():
-        parameter.requires_grad_(name in head)
-    return [named[name] for name in head]
 
 
 def _update(
@@ -219,7 +230,9 @@ def _altering(
 
 
 def _training_mode(backbone: Backbone, recipe: Recipe, frozen_statistics: bool) -> None:
-    backbone.train(recipe.mode == "train")
+    backbone.train(recipe.mode != "eval")
+    if recipe.mode == "dropout":
+        nn.Module.train(backbone)  # past what a network of its own accord keeps in evaluation mode
     if not frozen_statistics:
         return
     for module in backbone.modules():

@@ -135,6 +135,9 @@ class HMDC(Method):
         normalised_storage: store normalised values and decode tiles column by column with
             ``align_corners`` (released code).
         epsilon: what the balance's sums start from.
+        temperature: of text: the softmax that reads stored logits (released code: 10).
+        keep: of text: tokens a position that are exported and evaluated; 0, of data of form dense
+            only: the whole vocabulary, begun and stored as the released code has it.
     """
 
     title: ClassVar[str] = "HMDC"
@@ -174,15 +177,20 @@ class HMDC(Method):
     through_first: bool = False
     normalised_storage: bool = False
     epsilon: float = 1e-6
+    temperature: float = 1.0
+    keep: int = 15
 
     def __post_init__(self) -> None:
         positive = ("factor", "lr", "real_batch", "synthetic_batch", "interval", "restart_every",
-                    "train_batch", "alignment_lr", "epsilon")  # fmt: skip
+                    "train_batch", "alignment_lr", "epsilon", "temperature")  # fmt: skip
         for name in positive:
             if getattr(self, name) <= 0:
                 raise UsageError(f"hmdc: {name} must be positive, got {getattr(self, name)}")
         if self.candidates is not None and self.candidates < 1:
             raise UsageError(f"hmdc: candidates counts samples, from 1; got {self.candidates}")
+        if self.keep < 0:
+            raise UsageError(f"hmdc: keep counts the tokens of a position, from 1, and 0 is all of "
+                             f"them; got {self.keep}")  # fmt: skip
         if not 0 <= self.mixup <= 1:
             raise UsageError(f"hmdc: mixup is a probability between 0 and 1, got {self.mixup}")
 
@@ -192,10 +200,10 @@ class HMDC(Method):
 
     def codec(self, problem: Problem) -> Codec:
         """Packed samples, as the modality stores them."""
+        asked: dict[str, Any] = {"keep": self.keep, "temperature": self.temperature}
         if self.normalised_storage:
-            asked = {"corners": True, "space": "normalised", "order": "column"}
-            return problem.modality.codec(self.factor, **asked)
-        return problem.modality.codec(self.factor)
+            asked |= {"corners": True, "space": "normalised", "order": "column"}
+        return problem.modality.codec(self.factor, **asked)
 
     def start(self, problem: Problem, per_class: int, context: Context) -> SyntheticSet:
         """The step-0 set; ``kmeans`` clusters embeddings of the first peer, untrained."""

@@ -98,8 +98,8 @@ class IDC(Method):
             coarser cut of it (``multi``).
         lr: step of the synthetic set, in units of what is stored (pixels in [0, 1]), for 10 samples
             per class of the reference side. momentum: of its SGD, below 1.
-        scale_lr: multiply ``lr`` by samples per class / 10 and by an image's area / reference_side
-            squared, against the mean in the loss.
+        scale_lr: of images: multiply ``lr`` by samples per class / 10 and by an image's area /
+            reference_side squared, against the mean in the loss.
         reference_side: of the images that ``lr`` is for (the authors: 28 for MNIST, 224 for
             ImageNet).
         sweep: ``classes``: as if the optimiser stepped after each class (the authors' code);
@@ -352,8 +352,8 @@ class IDC(Method):
     # What follows from the settings.
 
     def rate(self, synthetic: SyntheticSet) -> float:
-        """The step of the set, for its samples per class and their size."""
-        if not self.scale_lr:
+        """The step of the set, for its samples per class and their size, where they have one."""
+        if not self.scale_lr or synthetic.modality.kind != "image":
             return self.lr
         area = math.prod(synthetic.modality.shape[1:]) / self.reference_side**2
         return self.lr * area * synthetic.per_class / REFERENCE_PER_CLASS

@@ -65,8 +65,12 @@ class Image(Modality):
         return x * std + mean
 
     def codec(self, factor: int = 1, **asked: Any) -> Pixels:
-        """Pixels, ``factor`` squared small images in each stored one; ``asked`` are its fields."""
-        return Pixels(factor, **asked)
+        """Pixels, ``factor`` squared small images in each stored one; ``asked`` are its fields.
+
+        Wishes for tokens (``keep``, ``temperature``) do not apply.
+        """
+        own = {name: asked[name] for name in asked if name not in ("keep", "temperature")}
+        return Pixels(factor, **own)
 
     def augmentation(self, operations: tuple[str, ...], **asked: Any) -> ImageAugmentation:
         """The operations of images, without ``flip`` where a mirrored image changes its class."""

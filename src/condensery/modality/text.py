@@ -79,10 +79,12 @@ class Text(Modality):
         return Tokens(ids.unsqueeze(2), (ids != self.pad).float().unsqueeze(2)).packed()
 
     def codec(self, factor: int = 1, **asked: Any) -> Codec:
-        """Soft tokens: ``factor`` real texts, one over the other, begin a stored one."""
-        if self.form == "dense":
-            return DenseTokens(factor)
-        return SoftTokens(factor)
+        """Soft tokens: ``factor`` real texts, one over the other, begin a stored one.
+
+        Of what is asked ``keep`` and ``temperature`` are theirs; wishes for pixels do not apply.
+        """
+        own = {name: asked[name] for name in ("keep", "temperature") if name in asked}
+        return (DenseTokens if self.form == "dense" else SoftTokens)(factor, **own)
 
     def features(self, x: Tensor) -> Tensor:
         """Hashed bags of words ``(n, 1024)``, specials left out; of root mean square 1.
@@ -196,11 +198,13 @@ class SoftTokens(Codec):
     factor: int = 1
     keep: int = KEEP
     temperature: float = 1.0
+    _least: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if self.factor < 1 or self.keep < 1:
+        if self.factor < 1 or self.keep < self._least:
             raise UsageError(f"a stored text begins with a text or more and keeps a token or more "
-                             f"a position; got factor {self.factor}, keep {self.keep}")  # fmt: skip
+                             f"a position (0, all of them, is for data of form dense); got factor "
+                             f"{self.factor}, keep {self.keep}")  # fmt: skip
         if not self.temperature > 0:
             raise UsageError(f"the temperature of soft tokens is above 0; got {self.temperature}")
 
@@ -299,10 +303,20 @@ class DenseTokens(SoftTokens):
     HMDC's code for text stores such a leaf, begins it with 0.8 at the real token and 0.2 spread
     over the vocabulary, and reads it as softmax(S / 10) in matching but raw in evaluation. Here the
     logits are those weights' logarithms, and one temperature serves both.
+
+    Attributes:
+        keep: 0 is what their code stores: 0.8 at the real token (padding too) and 0.2 at *every*
+            entry to begin with, exported as they are in 16 bits, 4 MB a text of BERT's tokens.
     """
 
     kind: ClassVar[str] = "dense_tokens"
     gradient_dims: ClassVar[tuple[int, ...]] = (-1,)
+    _least: ClassVar[int] = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that is stored is exported."""
+        return self.keep == 0
 
     @property
     def moves(self) -> bool:
@@ -312,6 +326,10 @@ class DenseTokens(SoftTokens):
     def hold(self, tokens: Tokens, modality: Modality) -> dict[str, Tensor]:
         """Softened one-hots; several tokens share the weight of a position, padding has none."""
         assert isinstance(modality, Text) and tokens.ids is not None
+        if self.whole:
+            each = torch.full(tokens.ids.shape, SMOOTH / tokens.ids.shape[2])
+            leaf = torch.full((*tokens.ids.shape[:2], modality.vocabulary), 1 - SMOOTH)
+            return {"logits": leaf.scatter_add_(2, tokens.ids, each).to(tokens.weights)}
         total = tokens.weights.sum(2, keepdim=True)
         weights = tokens.weights / total.clamp(min=1e-30)
         spread = (1 - SMOOTH) / modality.vocabulary
@@ -339,9 +357,15 @@ class DenseTokens(SoftTokens):
     def project_(self, stored: Mapping[str, Tensor], modality: Modality) -> None:
         """Logits may be anything."""
 
+    def pack(self, stored: Mapping[str, Tensor], modality: Modality) -> dict[str, Tensor]:
+        """As of few tokens; with ``keep`` 0 the leaf itself as float16."""
+        return {"logits": stored["logits"].half()} if self.whole else super().pack(stored, modality)
+
     def unpack(self, packed: Mapping[str, Tensor], modality: Modality) -> dict[str, Tensor]:
         """Logits of the tokens that were packed, and as good as nothing for all others."""
         assert isinstance(modality, Text)
+        if self.whole:
+            return {"logits": packed["logits"].float()}
         ids, logits = unpacked_tokens(packed, modality)
         # Nothing may weigh more than the thousands of tokens that are left out; where nothing is at
         # all, logits are finite, since a softmax of -inf alone is no number.

@@ -11,9 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from condensery.errors import UsageError, unknown
 from condensery.modality import Modality
 from condensery.streams import borrow
 from condensery.types import Batch, Reading, Tap
+
+Part = Literal["all", "head", "embedding"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class PeerSpec:
         normalise: ``model``: samples are converted to the mean and std the weights were trained
             with; ``data``: they stay data-normalised; ``auto``: ``model`` when pretrained.
         optimiser: ``sgd`` or ``adamw``. lr: its rate. momentum: of ``sgd``. weight_decay: of both.
+        learns: which of its parameters the optimiser moves: ``all``, the ``head`` or the
+            ``embedding`` (the table of word vectors). Gradients are matched in all of them.
     """
 
     name: str
@@ -41,6 +46,7 @@ class PeerSpec:
     lr: float = 1e-2
     momentum: float = 0.0
     weight_decay: float = 0.0
+    learns: Part = "all"
 
 
 class Backbone(nn.Module):
@@ -54,10 +60,12 @@ class Backbone(nn.Module):
         size: ``(height, width)`` that samples are resized to, or None (taken as they come).
         pretrained: weights to come back to at a restart (all but the head), or None.
         head: names of the parameters that decide between the classes.
+        vectors: names of the parameters that are word vectors, of networks that read text.
     """
 
     size: tuple[int, int] | None = None
     head: tuple[str, ...] = ()
+    vectors: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,7 +105,9 @@ class Backbone(nn.Module):
         self.affine = (data_std / own_std, (data_mean - own_mean) / own_std)
 
     @torch.no_grad()
-    def restart(self, generator: torch.Generator, keep_head: bool = False) -> None:
+    def restart(
+        self, generator: torch.Generator, keep_head: bool = False, keep_words: bool = False
+    ) -> None:
         """Begin again, in place: fresh weights, or the pretrained ones with a fresh head.
 
         Parameters and buffers are copied into the tensors that are already there, so that an
@@ -106,7 +116,8 @@ class Backbone(nn.Module):
 
         Args:
             generator: where the fresh weights come from.
-            keep_head: leave the head as it is (the released code's behaviour).
+            keep_head, keep_words: leave the head, or the word vectors, as they are (the released
+                code's behaviour).
 
         Raises:
             RuntimeError: the network was not made by a factory.
@@ -120,9 +131,30 @@ class Backbone(nn.Module):
         source = dict(fresh.state_dict())
         if self.pretrained is not None:
             source.update(self.pretrained)
+        kept = {*(self.head if keep_head else ()), *(self.vectors if keep_words else ())}
         for name, tensor in self.state_dict(keep_vars=True).items():
-            if not (keep_head and name in self.head):
+            if name not in kept:
                 tensor.data.copy_(source[name].to(device))
+
+
+def parameters_of(network: nn.Module, part: Part) -> dict[str, nn.Parameter]:
+    """The parameters of a part of a network, by name.
+
+    Raises:
+        UsageError: the network does not say which these are, or a part that there is not.
+    """
+    own = dict(network.named_parameters())
+    if part == "all":
+        return own
+    kinds = {"head": ("head", "head"), "embedding": ("vectors", "word vectors")}
+    if part not in kinds:
+        raise unknown("part that learns", part, ("all", *kinds))
+    field, meant = kinds[part]
+    names = getattr(network, field, ())
+    if not names:
+        raise UsageError(f"{type(network).__name__} does not say which of its parameters are its "
+                         f"{meant}: name them in `{field}`, or let all of it learn")  # fmt: skip
+    return {name: own[name] for name in names}
 
 
 def as_map(tap: Tensor) -> Tap:

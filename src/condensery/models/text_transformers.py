@@ -74,6 +74,8 @@ class TextTransformer(Backbone):
         config: Any = encoder.config
         self.classifier = nn.Linear(config.hidden_size, classes)
         self.head = head_names(self, "classifier")
+        table = encoder.get_input_embeddings().weight  # type: ignore[operator]
+        self.vectors = tuple(name for name, one in self.named_parameters() if one is table)
 
     def train(self, mode: bool = True) -> TextTransformer:
         """Training mode for all but the encoder."""
