@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from condensery.errors import UsageError
 from condensery.modality import Modality, Sound
 from condensery.models.backbone import Backbone, PeerSpec, as_map
-from condensery.models.plan import Plan, head_names, house_plan, refuse_taps
+from condensery.models.plan import Plan, head_names, house_plan, refuse_taps, wrong_kind
 from condensery.types import Reading
 
 NAME = re.compile(r"audio_cnn(_w(?P<width>\d+))?(?P<released>_released)?")
@@ -83,7 +83,7 @@ def sound_of(spec: PeerSpec, modality: Modality) -> Sound:
         UsageError: other data, or an input size.
     """
     if not isinstance(modality, Sound):
-        raise UsageError(f"{spec.name} reads sound; this data set holds {modality.kind}")
+        raise wrong_kind(spec, "sound", modality)
     if spec.size is not None:
         raise UsageError(f"{spec.name} reads clips as long as they come: leave size away, and load "
                          f"the data with other seconds or rate")  # fmt: skip

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from condensery.errors import UsageError
 from condensery.modality import Modality, Text
 from condensery.models.backbone import Backbone, PeerSpec
-from condensery.models.plan import Plan, head_names, house_plan, refuse_taps
+from condensery.models.plan import Plan, head_names, house_plan, refuse_taps, wrong_kind
 from condensery.types import Reading, Tap, Tokens
 
 NAME = re.compile(r"lstm(?P<depth>\d+)?(_w(?P<width>\d+))?(?P<released>_released)?")
@@ -62,7 +62,6 @@ class StackedLSTM(Backbone):
         )
         self.classifier = nn.Linear(shape.width, classes)
         self.head = head_names(self, "classifier")
-        self.vectors = head_names(self, "words")
         if not shape.released:
             for layer in self.layers:
                 open_gates(layer)
@@ -122,7 +121,7 @@ def text_of(spec: PeerSpec, modality: Modality) -> Text:
         UsageError: other data, an input size, a normalisation of the network's own, or taps.
     """
     if not isinstance(modality, Text):
-        raise UsageError(f"{spec.name} reads text; this data set holds {modality.kind}")
+        raise wrong_kind(spec, "text", modality)
     refuse_taps(spec)
     if spec.size is not None:
         raise UsageError(f"{spec.name} reads texts as long as they come: leave size away, and load "

@@ -67,12 +67,24 @@ def input_size(spec: PeerSpec, modality: Modality) -> tuple[int, int]:
         UsageError: the data are not images, or the size is below 1.
     """
     if modality.kind != "image":
-        raise UsageError(f"{spec.name} reads images; this data set holds {modality.kind}")
+        raise wrong_kind(spec, "images", modality)
     if spec.size is None:
         return modality.shape[1], modality.shape[2]
     if spec.size < 1:
         raise UsageError(f"the size of {spec.name} is a number of pixels from 1; got {spec.size}")
     return spec.size, spec.size
+
+
+def wrong_kind(spec: PeerSpec, reads: str, modality: Modality) -> UsageError:
+    """What is said where a network cannot read the data: who can, and which presets have such."""
+    from condensery.models import MODELS
+
+    able = [name for name, one in MODELS.items() if one.reads == modality.kind]
+    return UsageError(
+        f"{spec.name} reads {reads}; this data set holds {modality.kind}: name networks that read "
+        f"it ({', '.join(able[:3])}, ...: condensery list models), or condense with --preset small "
+        f"or smoke, which have such"
+    )
 
 
 def refuse_taps(spec: PeerSpec) -> None:
