@@ -62,6 +62,7 @@ class StackedLSTM(Backbone):
         )
         self.classifier = nn.Linear(shape.width, classes)
         self.head = head_names(self, "classifier")
+        self.vectors = head_names(self, "words")
         if not shape.released:
             for layer in self.layers:
                 open_gates(layer)
