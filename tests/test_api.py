@@ -34,7 +34,9 @@ TINY = HMDC(
     train_batch=8,
     align_samples=8,
 )
-QUICK: dict[str, Any] = {"models": ["mlp"], "recipe": "quick", "updates": 2, "seeds": [0]}
+QUICK: dict[str, Any] = {
+    "models": ["mlp"], "recipe": "quick", "updates": 2, "seeds": [0], "draws": 1
+}  # fmt: skip
 
 
 def arrays(seed: int = 0, classes: int = 3, count: int = 45) -> tuple[np.ndarray, np.ndarray]:
@@ -174,6 +176,29 @@ def test_a_directory_is_evaluated_beside_its_baselines_and_its_start(run: Path) 
     assert all(one.seen and one.replicate == 0 and one.stored_bytes == 650 for one in records)
     assert read(run / "records.jsonl") == records
     assert evaluate(run, **QUICK, on_record=_never) == records, "they were there already"
+
+
+def test_random_is_drawn_ten_times_over_the_seeds_of_one_size_unless_told_otherwise(
+    tmp_path: Path,
+) -> None:
+    runs = {(per_class, seed): tmp_path / f"{per_class}-{seed}"
+            for per_class, seed in ((1, 0), (1, 1), (1, 2), (2, 0))}  # fmt: skip
+    for (per_class, seed), out in runs.items():
+        condense("digits", Random(), per_class=per_class, seed=seed, out=out, quiet=True)
+    # Another method's run of a seed that is there: its random draws are the same ones.
+    runs[1, "mean"] = tmp_path / "mean"
+    condense("digits", "mean", seed=2, out=tmp_path / "mean", quiet=True)
+    ask = {name: value for name, value in QUICK.items() if name != "draws"}
+    told = evaluate(list(runs.values()), rows=("random",), **ask)
+    drawn = [one for one in told if one.row == "random" and one.condense_seconds is None]
+    sets = {(one.per_class, one.replicate % 1_000_000): set() for one in drawn}
+    for one in drawn:
+        sets[one.per_class, one.replicate % 1_000_000].add(one.replicate)
+    assert {key: len(found) for key, found in sets.items()} == {
+        (1, 0): 4, (1, 1): 4, (1, 2): 4, (2, 0): 10}  # fmt: skip
+    memory = condense("digits", Random(), quiet=True)
+    assert len(evaluate(memory, "digits", rows=("random",), **ask)) == 11
+    assert len(evaluate(memory, "digits", rows=("random",), **QUICK)) == 2
 
 
 def test_an_unknown_name_is_said_before_anything_is_loaded(run: Path) -> None:

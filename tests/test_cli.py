@@ -509,7 +509,7 @@ def test_evaluate_adds_records_prints_the_table_and_the_next_command(cli: Cli, m
 
 def test_cells_that_stand_there_are_not_run_again(cli: Cli, made: Path) -> None:
     before = (made / "records.jsonl").read_bytes()
-    assert len(before.splitlines()) == 5, "random, kmeans, mean, start, hmdc"
+    assert len(before.splitlines()) == 10 + 4, "ten of random, kmeans, mean, start, hmdc"
     assert cli("evaluate", made, *QUICK).code == 0
     assert (made / "records.jsonl").read_bytes() == before
 

@@ -30,6 +30,7 @@ from condensery.evaluate import (
 )
 from condensery.evaluate.grid import OnRecord
 from condensery.evaluate.precision import Precision, precision_from
+from condensery.evaluate.runs import draws_beside, enough_draws
 from condensery.evaluate.train import family_of
 from condensery.methods import METHODS, Method, name_of
 from condensery.methods.base import Info
@@ -124,7 +125,7 @@ def evaluate(
     epochs: int | None = None,
     updates: int | None = None,
     rows: Sequence[str] = USUAL,
-    draws: int = 1,
+    draws: int | None = None,
     modules: Mapping[str, Callable[[], nn.Module]] | None = None,
     device: str | None = None,
     data_dir: str | Path | None = None,
@@ -148,7 +149,8 @@ def evaluate(
             ``full``, the whole training data (three passes over them, 2,000 updates or as many as
             on the set, whichever are most); ``()`` for none. The step-0 set of a run is always
             there.
-        draws: of the random rows.
+        draws: of the random rows beside each run; None: as many as make ten over all seeds of one
+            data set and size.
         modules: factories of your own networks, by name.
         device: as in ``condense``. data_dir: where local copies of data lie.
         workers: processes that share the cells, one thread each; see ``evaluate.grid``.
@@ -238,21 +240,23 @@ def _runs(
     data: Any,
     data_dir: str | Path | None,
     which: Sequence[str],
-    draws: int,
+    draws: int | None,
 ) -> list[tuple[RunRows, Problem]]:
     """What is to be judged, with its data; all of it is made before time is spent on any."""
     if isinstance(subject, SyntheticSet):
         if data is None:
             raise UsageError("a set in memory does not say where its data are: give data")
         problem = load_problem(data, data_dir=data_dir)
-        return [(rows_beside(subject, problem, which, draws), problem)]
+        many = enough_draws(1) if draws is None else draws
+        return [(rows_beside(subject, problem, which, many), problem)]
     directories = [subject] if isinstance(subject, str | Path) else list(subject)
     if not directories:
         raise UsageError("nothing to evaluate: give at least one run directory")
     problems = _problems(directories, data, data_dir)
+    counts = draws_beside(directories, problems) if draws is None else [draws] * len(problems)
     return [
-        (rows_of(directory, problem, which, draws), problem)
-        for directory, problem in zip(directories, problems, strict=True)
+        (rows_of(directory, problem, which, many), problem)
+        for directory, problem, many in zip(directories, problems, counts, strict=True)
     ]
 
 

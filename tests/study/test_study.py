@@ -30,6 +30,7 @@ models = ["mlp"]
 recipe = "quick"
 updates = 2
 rows = ["random"]
+draws = 1
 draw = ["ablation"]
 [[size.mini.arms]]
 method = "hmdc"
@@ -194,6 +195,22 @@ def test_baselines_stand_beside_the_first_arm_only(plan: Path, tmp_path: Path) -
     assert rows == {"both": {"random", "start", "hmdc"}, "none": {"start", "hmdc"}}
 
 
+def test_random_is_drawn_ten_times_over_all_seeds_unless_the_plan_says_how_often(
+    plan: Path, tmp_path: Path
+) -> None:
+    mine = study.read(plan, "mini")
+    assert mine.random_draws == 1
+    for seeds, draws in (((0,), 10), ((0, 1), 5), ((0, 1, 2), 4), (tuple(range(12)), 1)):
+        assert replace(mine, seeds=seeds, draws=None).random_draws == draws
+    several = replace(mine, draws=None, draw=())
+    study.run(several, tmp_path, only="both-ipc1/1", tell=lambda line: None)
+    drawn = [one.replicate for one in read(tmp_path / "digits/both-ipc1/1/records.jsonl")
+             if one.row == "random"]  # fmt: skip
+    assert drawn == [1, 1_000_001, 2_000_001, 3_000_001, 4_000_001]
+    paper = study.read("table1", "paper")
+    assert paper.draws is None and paper.random_draws * len(paper.seeds) >= 10
+
+
 def test_settings_have_the_types_of_the_method_and_steps_their_proportion(plan: Path) -> None:
     mine = study.read(plan, "mini")
     cell = [one for one in study.cells(mine) if one.arm.name == "none"][0]
@@ -213,6 +230,7 @@ def test_settings_have_the_types_of_the_method_and_steps_their_proportion(plan: 
         ("balance = false", "balanse = false", "did you mean|balance"),
         ("balance = false", 'balance = "no"', "balance cannot be 'no'"),
         ("proportion = 0.5", "proportion = 0", "lies above 0"),
+        ("draws = 1", "draws = 0", "from 1; got 0"),
         ('preset = "smoke"\n[[', 'preset = "smok"\n[[', "smoke"),
         ("size.mini", "size.large", "no size 'mini'; it has: large"),
         ("seeds = [0, 1]", "seeds = [0, 1", "no TOML"),

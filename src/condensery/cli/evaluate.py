@@ -114,7 +114,8 @@ def options() -> tuple[Option, ...]:
         Option("--rows", "sets of real samples beside it: random, kmeans, mean, herding, full (the "
                "whole training data), or none",
                "A,B,...", tuple[str, ...], "random,kmeans,mean"),
-        Option("--draws", "of the random rows", "N", int, "1"),
+        Option("--draws", "of the random rows beside each run", "N", int,
+               "as many as make ten in all"),
         DEVICE,
         THREADS,
         Option("--workers", "processes that share the trainings, one thread each", "N", int, "1"),

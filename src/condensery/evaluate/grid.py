@@ -102,7 +102,7 @@ def evaluate(
             the place of ``recipe``; all have one name.
         tolerant: a loss that is not finite gives an accuracy of 0 rather than an error; for trials.
         precision: of testing, network by network, see ``condensery.evaluate.precision``; training
-            has 32 bits. Records in any precision serve ``auto``, only those in their own the others.
+            has 32 bits. Records in any precision serve ``auto``, the others their own alone.
 
     Returns:
         One record a cell, also of those that were there already, in the order of the cells.

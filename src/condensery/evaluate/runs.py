@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,8 @@ from condensery.artefact import load
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.evaluate.baselines import USUAL, baselines
+
+DRAWS = 10  # of the random rows of a comparison, over all of its condensed sets: the least
 
 
 class RunRows(NamedTuple):
@@ -57,6 +60,25 @@ def rows_of(
     return made._replace(records_file=path / "records.jsonl")
 
 
+def enough_draws(sets: int) -> int:
+    """Random draws beside each of so many condensed sets that make ``DRAWS`` together, or more."""
+    return max(1, math.ceil(DRAWS / max(1, sets)))
+
+
+def draws_beside(directories: Sequence[str | Path], problems: Sequence[Problem]) -> list[int]:
+    """``enough_draws`` beside each run: those of one data set and size stand beside each other.
+
+    Runs of one seed and size have the same random draws, whatever their methods: they count once.
+    """
+    kinds: list[tuple[str, int]] = []
+    seeds: dict[tuple[str, int], set[int]] = {}
+    for directory, problem in zip(directories, problems, strict=True):
+        synthetic = load(directory)
+        kinds.append((problem.fingerprint, synthetic.nbytes()))
+        seeds.setdefault(kinds[-1], set()).add(_replicate(synthetic))
+    return [enough_draws(len(seeds[kind])) for kind in kinds]
+
+
 def rows_beside(
     synthetic: SyntheticSet,
     problem: Problem,
@@ -65,8 +87,7 @@ def rows_beside(
     start: SyntheticSet | None = None,
 ) -> RunRows:
     """A set with its baselines, and with its step-0 set where that is known. See ``rows_of``."""
-    about = synthetic.about
-    replicate = int(about.get("settings", {}).get("seed", 0))
+    about, replicate = synthetic.about, _replicate(synthetic)
     name = str(about.get("method", "set"))
     rows = baselines(
         problem,
@@ -78,3 +99,8 @@ def rows_beside(
     )
     seen = tuple(str(peer) for peer in about.get("peers", ()))
     return RunRows(rows, list(rows)[-1], replicate, seen)
+
+
+def _replicate(synthetic: SyntheticSet) -> int:
+    """The seed that a set was condensed with."""
+    return int(synthetic.about.get("settings", {}).get("seed", 0))

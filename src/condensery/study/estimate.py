@@ -105,7 +105,7 @@ def _judging(
 
 def _baselines(study: Study) -> int:
     """Sets beside the first arm, were no set packed: packed ones come on top."""
-    return sum(study.draws if row == "random" else 1 for row in study.rows)
+    return sum(study.random_draws if row == "random" else 1 for row in study.rows)
 
 
 def _estimate(what: str, count: int, done: int, told: Any, patience: float) -> Estimate:

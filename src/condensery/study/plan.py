@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from condensery.errors import UsageError, unknown
+from condensery.evaluate.runs import enough_draws
 from condensery.methods import METHODS
 from condensery.models import PeerSpec
 from condensery.presets import PRESETS
@@ -50,7 +51,8 @@ class Study:
         per_class: stored samples per class. seeds: of condensing.
         models: networks that judge; none of them: nothing is evaluated.
         recipe, epochs, updates: how they are trained. evaluation_seeds: of that.
-        rows: baselines beside the first arm, of equal bytes. draws: of the random rows.
+        rows: baselines beside the first arm, of equal bytes.
+        draws: of the random rows beside each run; None: as many as make ten over all seeds.
         draw: parts of the page besides the ordinary report; see ``condensery.study.drawing.PARTS``.
         title, about, source: for people.
     """
@@ -67,11 +69,17 @@ class Study:
     updates: int | None = None
     evaluation_seeds: tuple[int, ...] = (0,)
     rows: tuple[str, ...] = ("random",)
-    draws: int = 1
+    draws: int | None = None
     draw: tuple[str, ...] = ()
     title: str = ""
     about: str = ""
     source: str = ""
+
+
+    @property
+    def random_draws(self) -> int:
+        """Of the random rows beside each run."""
+        return enough_draws(len(self.seeds)) if self.draws is None else self.draws
 
 
 @dataclass(frozen=True)
@@ -249,6 +257,8 @@ def _checked(study: Study, where: str) -> Study:
             raise unknown("preset", arm.preset, PRESETS)
         if arm.proportion <= 0:
             raise UsageError(f"{where}: proportion of {arm.name} lies above 0")
+    if study.draws is not None and study.draws < 1:
+        raise UsageError(f"{where}: draws of the random rows count from 1; got {study.draws}")
     return replace(study, arms=tuple(replace(arm, settings=_typed(arm, where)) for arm in named))
 
 

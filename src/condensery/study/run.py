@@ -171,7 +171,7 @@ def mark(place: Path) -> dict[str, Any]:
 def _evaluate(study: Study, cell: Cell, place: Path, workers: int, data_dir: Path | None) -> None:
     api.evaluate(
         place, models=study.models, recipe=study.recipe, epochs=study.epochs,
-        updates=study.updates, seeds=study.evaluation_seeds, draws=study.draws,
+        updates=study.updates, seeds=study.evaluation_seeds, draws=study.random_draws,
         rows=study.rows if cell.first else (), workers=workers, data_dir=data_dir,
     )  # fmt: skip
 
