@@ -101,6 +101,29 @@ def test_replicates_that_both_rows_have_make_the_pairs():
     assert paired(by_seed(OURS), draws) == paired(by_seed(OURS), by_seed(PACKED))
 
 
+def test_one_set_is_compared_with_the_mean_of_all_random_draws_and_says_of_how_many():
+    lucky, usual = {0: {0: 0.2, 1: 0.4}}, {10**6: {0: 0.4, 1: 0.4}, 2 * 10**6: {0: 0.6, 1: 0.7}}
+    ours = {0: {0: 0.6, 1: 0.7}}
+    alone = paired(ours, lucky, draws=True)
+    assert (alone.difference, alone.draws) == (pytest.approx((0.4 + 0.3) / 2), 1)
+    found = paired(ours, lucky | usual, draws=True)
+    assert found.difference == pytest.approx((0.6 - 0.4 + 0.7 - 0.5) / 2)
+    assert (found.draws, found.n, found.unit, found.verdict) == (3, 2, "evaluation seeds", None)
+    # A draw that lacks a training has no place in the mean.
+    assert paired(ours, lucky | usual | {3 * 10**6: {0: 0.1}}, draws=True) == found
+    # Sets of a method are no draws: its pair has the same seed.
+    assert paired(ours, lucky | usual) == alone
+
+
+def test_random_rows_alone_are_draws():
+    made = records([0.7]) + records([0.5, 0.3], row="random packed")
+    made += records([0.6, 0.2], row="start")
+    (first, *_) = compare(made, "ours", "random packed")
+    assert (first.paired.difference, first.paired.draws) == (pytest.approx(0.3), 2)
+    (first, *_) = compare(made, "ours", "start")
+    assert (first.paired.difference, first.paired.draws) == (pytest.approx(0.1), 1)
+
+
 def test_what_does_not_pair_is_refused():
     with pytest.raises(UsageError, match="evaluation seeds differ in replicate 0"):
         paired({0: {0: 0.5, 1: 0.5}}, {0: {0: 0.5, 2: 0.5}})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from condensery.errors import UsageError
@@ -46,6 +46,8 @@ class Paired:
             nothing of other sets.
         verdict: see ``verdict``; None where nothing may be said.
         tied: all differences are equal, so the verdict rests on their sign alone.
+        draws: sets of the other row whose mean was subtracted: more than 1 where one set stands
+            against several random draws.
     """
 
     difference: float
@@ -58,6 +60,7 @@ class Paired:
     unit: Unit
     verdict: str | None
     tied: bool = False
+    draws: int = 1
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def verdict(difference: float, low: float, high: float, n: int) -> str | None:
     return side if n >= 5 else f"suggests {side}"
 
 
-def paired(a: Values, b: Values, level: float = 0.95) -> Paired:
+def paired(a: Values, b: Values, level: float = 0.95, draws: bool = False) -> Paired:
     """The difference of two rows, replicate by replicate, evaluation seeds averaged first.
 
     With several sets, replicates that both rows have make the pairs. With one set in a row,
@@ -151,6 +154,9 @@ def paired(a: Values, b: Values, level: float = 0.95) -> Paired:
 
     Args:
         a, b: accuracy by replicate and evaluation seed.
+        draws: replicates of ``b`` are random draws, of which none belongs to a set of ``a`` more
+            than another: a single set in ``a`` is compared with the mean of all that were trained
+            with its evaluation seeds.
 
     Raises:
         UsageError: no replicate in common, or different evaluation seeds: these do not pair.
@@ -169,8 +175,11 @@ def paired(a: Values, b: Values, level: float = 0.95) -> Paired:
         differences = [_mean(a[one].values()) - _mean(b[one].values()) for one in common]
         return _paired(differences, "sets", level)
     (only,) = common
-    differences = [a[only][seed] - b[only][seed] for seed in sorted(a[only])]
-    return _paired(differences, "evaluation seeds", level)
+    ours, others = a[only], [b[only]]
+    if draws and len(a) == 1:
+        others = [one for one in b.values() if set(one) == set(ours)]
+    differences = [ours[seed] - _mean([one[seed] for one in others]) for seed in sorted(ours)]
+    return replace(_paired(differences, "evaluation seeds", level), draws=len(others))
 
 
 def _paired(differences: Sequence[float], unit: Unit, level: float) -> Paired:
@@ -235,6 +244,8 @@ def compare(
 ) -> list[Comparison]:
     """Paired differences ``row - against`` on each network, on the means, and the worst of them.
 
+    A single set against a random row is compared with the mean of its draws (``Paired.draws``).
+
     Raises:
         UsageError: a row is not there, or evaluation seeds differ; see also ``summarise``.
     """
@@ -245,7 +256,7 @@ def compare(
             raise UsageError(f"no record of row {one!r}; there are: {', '.join(table)}")
 
     def pair(model: str, a: Values | None, b: Values | None, kind: bool | None) -> Comparison:
-        found = paired(a, b, level) if a and b else None
+        found = paired(a, b, level, against.split()[0] == "random") if a and b else None
         return Comparison(row, against, model, model, kind, found)
 
     ours, theirs = table[row], table[against]
