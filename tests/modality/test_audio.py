@@ -59,6 +59,46 @@ def test_a_rate_or_form_that_cannot_be_is_refused() -> None:
         Sound((1, 80), 8000, "mp3")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("rate", [8000, 16_000])
+def test_clips_of_one_pitch_lie_nearer_than_those_of_another_whatever_the_shift(rate: int) -> None:
+    sound = Sound((1, rate), rate)
+    time = torch.arange(2 * rate) / rate
+    tones = {pitch: torch.sin(2 * torch.pi * pitch * time) * (time % 0.5 < 0.2)
+             for pitch in (440.0, 660.0)}  # fmt: skip
+    shifts = [0, 37, rate // 4, rate // 3, rate - 1]
+    cut = torch.stack([tones[p][by : by + rate] for p in tones for by in shifts])[:, None]
+    x = level(cut)
+    features = sound.features(x)
+    assert features.shape == (10, 160) and features.isfinite().all()
+    apart = torch.cdist(features, features)
+    own = torch.arange(10) // 5
+    alike = own[:, None] == own[None]
+    assert apart[alike].max() < 0.5 * apart[~alike].min()
+    raw = torch.cdist(x.flatten(1), x.flatten(1))
+    assert raw[alike].max() > raw[~alike].min(), "waveforms do not tell the pitches apart"
+
+
+def test_spectrograms_have_the_features_of_their_clips_and_short_clips_their_own() -> None:
+    x = clips(70)
+    assert torch.equal(SOUND.features(log_mel(x, 8000)), SOUND.features(x))
+    assert torch.equal(SOUND.features(x[64:]), SOUND.features(x)[64:])
+    for samples in (1, 80, 100, 101, 120):
+        short = clips(2, samples=samples)
+        found = Sound((1, samples), 8000).features(short)
+        assert found.isfinite().all() and (samples > 100 or torch.equal(found, short.flatten(1)))
+    assert SOUND.compared(x).shape == (70, 800), "whether two clips are one, their samples say"
+
+
+def test_spectrograms_and_the_clips_beside_them_are_altered_alike() -> None:
+    every = SOUND.augmentation(("noise", "shift", "polarity", "gain", "flip"))
+    assert every.operations == ("noise", "shift", "polarity", "gain")
+    logmel = Sound((1, 800), 8000, "logmel").augmentation(every.operations, choose="one")
+    assert logmel.operations == ("shift", "gain") and logmel.choose == "one"
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        assert logmel.draw(generator, 2, shared=True).applied[0] in ("shift", "gain")
+
+
 def test_modality_and_codecs_survive_plain_values() -> None:
     assert modality_from(SOUND.to_dict()) == SOUND
     assert all(codec_from(codec.to_dict()) == codec for codec in CODECS)

@@ -61,12 +61,12 @@ def neighbours(synthetic: SyntheticSet, problem: Problem) -> list[Neighbour]:
     found = []
     for label in sorted(set(batch.y.tolist())):
         where = (batch.y == label).nonzero().flatten()
-        own = problem.modality.features(batch.x[where])
+        own = problem.modality.compared(batch.x[where])
         best, place = torch.full((len(own),), math.inf), torch.zeros(len(own), dtype=torch.long)
         positions = torch.from_numpy(problem.of(label))
         for start in range(0, len(positions), BLOCK):
             block = positions[start : start + BLOCK]
-            real = problem.modality.features(_as_decoded(synthetic, problem, block))
+            real = problem.modality.compared(_as_decoded(synthetic, problem, block))
             nearest, index = torch.cdist(own, real).min(1)
             closer = nearest < best
             best[closer], place[closer] = nearest[closer], block[index[closer]]

@@ -18,12 +18,14 @@ import torch
 from torch import Tensor
 
 from condensery.errors import UsageError
-from condensery.modality.audio_augmentation import SoundAugmentation
+from condensery.modality.audio_augmentation import ON_WAVES_ALONE, SoundAugmentation
 from condensery.modality.base import Codec, Modality, own_operations
 from condensery.modality.spectrum import FLOOR, MELS, analysis, log_mel
 
 QUIET = 1e-5  # below this root mean square a clip counts as silence and is not made louder
 PAUSE = 0.25  # seconds between two clips of a preview
+RANGE = 1.25  # of a spectrogram, below its loudest value: 50 dB
+BLOCK = 64  # clips that are analysed at a time
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,34 @@ class Sound(Modality):
         """
         return LogMel(factor) if self.form == "logmel" else Wave(factor)
 
+    def features(self, x: Tensor) -> Tensor:
+        """Of each band of the log-mel spectrogram its mean and deviation over time, ``(n, 160)``.
+
+        Whatever begins earlier or later in a clip is the same; waveforms of one tone may lie as far
+        apart as those of two. Spectrograms are cut 50 dB below their loudest value. Clips too short
+        to be analysed stay as they are.
+        """
+        window, hop = analysis(self.rate)
+        if x.ndim == 3 and x.shape[2] <= max(window // 2, hop):
+            return x.flatten(1)
+        found = []
+        for part in x.split(BLOCK):
+            bands = (part if x.ndim == 4 else log_mel(part, self.rate))[:, 0]
+            bands = torch.maximum(bands, bands.amax((1, 2), keepdim=True) - RANGE)
+            found.append(torch.cat([bands.mean(2), bands.std(2, unbiased=False)], 1))
+        return torch.cat(found)
+
     def augmentation(self, operations: tuple[str, ...], **asked: Any) -> SoundAugmentation:
-        """The operations of sound; ``choose="one"`` applies one of them at a time."""
+        """The operations of sound; ``choose="one"`` applies one of them at a time.
+
+        In form ``logmel`` real clips are altered before their analysis and stored spectrograms
+        after it: what spectrograms cannot be given, ``noise`` and ``polarity``, is left away.
+        """
         choose: Literal["all", "one"] = "one" if asked.get("choose") == "one" else "all"
-        return SoundAugmentation(own_operations(operations, self.kind), choose)
+        own = own_operations(operations, self.kind)
+        if self.form == "logmel":
+            own = tuple(name for name in own if name not in ON_WAVES_ALONE)
+        return SoundAugmentation(own, choose)
 
     def preview(self, samples: Tensor, path: Path, columns: int) -> Path:
         """A ``.wav`` of all clips, one after the other, and beside it a ``.png`` of spectrograms.

@@ -189,3 +189,4 @@ _ON_SPECTROGRAMS: dict[str, Way] = {
     "time_mask": _hide_frames,
     "frequency_mask": _hide_mels,
 }
+ON_WAVES_ALONE = tuple(name for name in SOUND if name not in _ON_SPECTROGRAMS)

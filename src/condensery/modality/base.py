@@ -65,6 +65,13 @@ class Modality(ABC):
         """Plain features ``(n, width)`` in which like samples lie close: the values themselves."""
         return x.flatten(1)
 
+    def compared(self, x: Tensor) -> Tensor:
+        """Numbers ``(n, width)`` that differ where two samples are not one: the values themselves.
+
+        In data-normalised units: two unrelated samples lie 1.4 apart (root mean square).
+        """
+        return x.flatten(1)
+
     def augmentation(self, operations: tuple[str, ...], **asked: Any) -> Augmentation:
         """How such samples are altered: by those of ``operations`` that keep their class.
 

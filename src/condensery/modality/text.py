@@ -105,6 +105,10 @@ class Text(Modality):
         bags.scatter_add_(1, (mixed // 2) % BINS, signs * weights.masked_fill(special, 0))
         return BINS**0.5 * torch.nn.functional.normalize(bags.sign() * bags.abs().sqrt(), dim=1)
 
+    def compared(self, x: Tensor) -> Tensor:
+        """Bags of words, since ids and weights have no difference that means anything."""
+        return self.features(x)
+
     def augmentation(self, operations: tuple[str, ...], **asked: Any) -> Augmentation:
         """The operations of text."""
         return TextAugmentation(own_operations(operations, self.kind))
