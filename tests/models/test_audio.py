@@ -15,8 +15,8 @@ from condensery.errors import UsageError
 from condensery.modality import Image, Sound
 from condensery.modality.audio import level
 from condensery.modality.spectrum import log_mel
-from condensery.models import Backbone, PeerSpec, build, describe, family
-from condensery.models.audio_cnn import shortest
+from condensery.models import Backbone, PeerSpec, audio_transformers, build, describe, family
+from condensery.models.audio_cnn import over_batch, shortest
 from condensery.types import Batch
 
 ESC = Sound((1, 80_000), 16_000)
@@ -50,23 +50,65 @@ def test_hubert_base_has_twelve_taps_of_249_frames() -> None:
     assert told.parameters is not None and 94e6 < told.parameters < 95e6
 
 
-@names
-def test_what_is_said_of_a_clip_does_not_depend_on_the_others(name: str) -> None:
-    network, batch = made(name).eval(), clips()
+@pytest.mark.parametrize("name", [*NAMES, "wav2vec2", "wavlm", "whisper"])
+def test_what_is_said_of_a_clip_does_not_depend_on_the_others(name: str, tmp_path: Path) -> None:
+    network, batch = any_of(name, tmp_path).eval(), clips()
     with torch.no_grad():
         together, alone = network(batch.x), [network(batch.x[i : i + 1]) for i in range(4)]
     torch.testing.assert_close(torch.cat(alone), together, atol=1e-5, rtol=1e-4)
     assert float((together[0] - together[1]).abs().max()) > 1e-5
 
 
-def test_the_released_rescaling_maps_one_clip_to_silence() -> None:
-    network, batch = made("audio_cnn_w4_released").eval(), clips(3)
+@pytest.mark.parametrize("name", ["audio_cnn_w4_released", "hubert_mini_released"])
+def test_the_released_rescaling_maps_one_clip_to_silence(name: str) -> None:
+    network, batch = made(name).eval(), clips(3)
     with torch.no_grad():
         alone = [network(batch.x[i : i + 1]) for i in range(3)]
         silence = network(torch.zeros(1, 1, 8000))
         together = network(batch.x)
     assert all(torch.equal(one, silence) for one in alone)
     assert not torch.allclose(together[:1], silence)
+
+
+def test_the_released_rescaling_is_of_each_time_index_over_the_batch() -> None:
+    x = clips(3).x
+    found = over_batch(x)
+    for index in (0, 17, 7999):
+        column = x[:, 0, index]
+        spread = float(column.max() - column.min())
+        expected = (column - column.min()) / (spread + 1e-6)
+        torch.testing.assert_close(found[:, 0, index], expected)
+    leaf = x.clone().requires_grad_()
+    over_batch(leaf).sum().backward()  # the ends are constants: each slope is one over the spread
+    slope = 1 / (x[:, 0, 17].max() - x[:, 0, 17].min() + 1e-6)
+    torch.testing.assert_close(leaf.grad[:, 0, 17], slope.expand(3))  # type: ignore[index]
+
+
+def test_the_released_hubert_calls_its_layers_without_positions_and_first_norm() -> None:
+    pytest.importorskip("transformers")
+    network, batch = made("hubert_mini_released").eval(), clips(3)
+    assert family("hubert_mini_released") == family("hubert_released") == "transformer"
+    whole = network.encoder
+    states = whole.feature_extractor(over_batch(batch.x)[:, 0]).transpose(1, 2)  # type: ignore
+    states = whole.feature_projection(states)  # type: ignore[operator]
+    reading, outputs = network.read(batch), []
+    for layer in whole.encoder.layers:  # type: ignore[union-attr]
+        states = layer(states)
+        outputs.append(states)
+    assert len(reading.taps) == len(outputs) == 4
+    for tap, one in zip(reading.taps, outputs, strict=True):
+        torch.testing.assert_close(tap.spatial, one.transpose(1, 2))
+        torch.testing.assert_close(tap.semantic, one.mean(1))
+    torch.testing.assert_close(reading.embedding, states.mean(1))
+    # Without positions a clip's frames could stand in any order: the plain one knows their places.
+    plain = made("hubert_mini").eval()
+    for key, one in plain.state_dict().items():
+        assert torch.equal(one, network.state_dict()[key])
+    assert not torch.allclose(plain(batch.x), network(batch.x), atol=1e-3)
+    reverse = states.flip(1)
+    for layer in whole.encoder.layers:  # type: ignore[union-attr]
+        reverse, states = layer(reverse), layer(states)
+    torch.testing.assert_close(reverse.flip(1), states, atol=1e-4, rtol=1e-3)
 
 
 @names
@@ -125,6 +167,7 @@ def test_a_spectrogram_network_reads_waves_and_their_spectrograms_alike() -> Non
         ("hubert_mini", Sound((1, 8000), 8000), {}, "rate=16000"),
         ("hubert_mini", Sound((1, 300), 16_000), {}, "needs longer clips than 300"),
         ("hubert_mini", SHORT, {"weights": "pretrained"}, "no published weights"),
+        ("hubert_mini_released", SHORT, {"weights": "a/b"}, "no published weights"),
         ("audio_cnn", SHORT, {"size": 8}, "leave size away"),
         ("audio_cnn", SHORT, {"taps": ("a",)}, "own taps"),
         ("whisper", SHORT, {}, "read from a folder with config.json"),
@@ -148,23 +191,73 @@ def folder_of(kind: str, place: Path) -> Path:
     import transformers
 
     torch.manual_seed(0)
-    if kind == "whisper":
+    if kind.startswith("whisper"):
         config = transformers.WhisperConfig(
             d_model=32, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=64,
             decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=64, vocab_size=20,
             pad_token_id=1, bos_token_id=2, eos_token_id=3, decoder_start_token_id=4,
+            num_mel_bins=int(kind.removeprefix("whisper") or 80),
         )  # fmt: skip
         transformers.WhisperForAudioClassification(config).save_pretrained(place)
         return place
-    config = transformers.Wav2Vec2Config(
+    if kind == "ast":
+        config = transformers.ASTConfig(
+            hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+            max_length=32, num_mel_bins=16,
+        )  # fmt: skip
+        transformers.ASTModel(config).save_pretrained(place)
+        return place
+    settings = dict(
         hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
         conv_dim=(16,) * 7, num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2,
     )  # fmt: skip
-    transformers.Wav2Vec2Model(config).save_pretrained(place)
+    if kind == "wavlm":
+        transformers.WavLMModel(transformers.WavLMConfig(**settings)).save_pretrained(place)
+    elif kind == "hubert":
+        transformers.HubertModel(transformers.HubertConfig(**settings)).save_pretrained(place)
+    else:
+        transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(**settings)).save_pretrained(place)
     return place
 
 
-@pytest.mark.parametrize("kind", ["wav2vec2", "whisper"])
+def any_of(name: str, place: Path) -> Backbone:
+    """A network by its name, or the encoder of such a folder."""
+    if name not in ("wav2vec2", "wavlm", "whisper", "whisper128", "hubert"):
+        return made(name)
+    pytest.importorskip("transformers")
+    return made("transformers", weights=str(folder_of(name, place)))
+
+
+@pytest.mark.parametrize("mels", [16, 128])
+def test_a_whisper_hears_as_many_bands_as_it_was_trained_on(mels: int, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    network = made("whisper", weights=str(folder_of(f"whisper{mels}", tmp_path))).eval()
+    batch = clips(2)
+    found = log_mel(batch.x, 16_000, mels)  # type: ignore[arg-type]
+    assert network.hear(batch.x).shape == (2, mels, 50)  # type: ignore[operator]
+    torch.testing.assert_close(network(found), network(batch.x))
+    with pytest.raises(UsageError, match=f"hears {mels} mel bands.*has 80") as caught:
+        network(log_mel(batch.x, 16_000))  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+def test_what_reads_other_spectrograms_is_told_so_and_a_released_hubert_is_a_hubert(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("transformers")
+    with pytest.raises(UsageError, match="transformer, which reads spectrograms of another kind "
+                                         "than ours: take an encoder of waveforms") as caught:
+        made("transformers", weights=str(folder_of("ast", tmp_path / "ast")))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match="hubert_released is a HuBERT; .* holds a wavlm"):
+        made("hubert_released", weights=str(folder_of("wavlm", tmp_path / "wavlm")))
+    folder = str(folder_of("hubert", tmp_path / "hubert"))
+    first, second = made("hubert_released", weights=folder), made("hubert", weights=folder)
+    for key, one in second.state_dict().items():
+        assert torch.equal(one, first.state_dict()[key]) or key in first.head
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "wavlm", "hubert", "whisper"])
 def test_an_encoder_of_a_folder_keeps_its_weights_over_restarts(kind: str, tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     weights = str(folder_of(kind, tmp_path))
@@ -196,10 +289,18 @@ def test_whispers_positions_are_cut_to_the_clip_and_it_answers_as_the_whole_one(
         made("whisper", weights=str(folder_of("wav2vec2", tmp_path / "other")))
 
 
-@pytest.mark.parametrize("name", ["audio_cnn_w2", "spectrogram_cnn_w2", "hubert_mini"])
-def test_matched_gradients_of_sound_have_the_derivatives_of_finite_differences(name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["audio_cnn_w2", "spectrogram_cnn_w2", "hubert_mini", "hubert_mini_released", "wav2vec2",
+     "wavlm", "whisper"],
+)  # fmt: skip
+def test_matched_gradients_of_sound_have_the_derivatives_of_finite_differences(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The ends of the released rescaling are constants to derivatives, but not to differences.
+    monkeypatch.setattr(audio_transformers, "over_batch", lambda x: x)
     # HMDC's and DREAM's term: how far the gradients that real and synthetic clips cause are apart.
-    network = made(name).double()
+    network = any_of(name, tmp_path).double()
     parameters = [p for p in network.parameters() if p.requires_grad]
     real, x = (clips(2, seed=s).x.double() for s in (1, 2))  # type: ignore[union-attr]
 

@@ -81,7 +81,7 @@ MODELS: dict[str, Entry] = {
     ),
     "hubert": Entry(
         audio_transformers.hubert,
-        "HuBERT-base; or any encoder of waveforms: weights=FOLDER",
+        "HuBERT-base (hubert_released); or any encoder of waveforms: weights=FOLDER",
         "transformer",
         "layers",
         "audio",
@@ -136,6 +136,8 @@ def entry(name: str) -> Entry:
         return MODELS["spectrogram_cnn"]
     if lstm.parse(name):
         return MODELS["lstm"]
+    if (known := audio_transformers.parse(name)) is not None:
+        return MODELS[known]
     kind = timm_net.family_of(name)
     if kind is not None:
         return Entry(timm_net.timm_plan, f"timm {name}", kind, "stages or blocks")

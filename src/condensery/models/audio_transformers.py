@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from condensery.errors import UsageError
 from condensery.modality import Modality, Sound
-from condensery.models.audio_cnn import sound_of, waveform
+from condensery.models.audio_cnn import over_batch, sound_of, waveform
 from condensery.models.backbone import Backbone, PeerSpec, as_map
 from condensery.models.plan import Plan, head_names
 from condensery.models.spectrogram import heard
@@ -18,6 +19,7 @@ from condensery.models.transformers_net import fetch, local_folder, read_config
 from condensery.models.weights import read_state
 from condensery.types import Reading, Tap
 
+NAME = re.compile(r"hubert(?P<mini>_mini)?(?P<released>_released)?")
 RATE = 16_000  # of the sound that all of these were trained on
 HUBERT = "facebook/hubert-base-ls960"
 LEVELS = 2.0  # how far below its loudest frame Whisper hears: 8 powers of ten, each a quarter
@@ -62,6 +64,28 @@ class SoundTransformer(Backbone):
         return Reading(self.classifier(embedding), embedding, read)
 
 
+class ReleasedHubert(SoundTransformer):
+    """HuBERT as HMDC's authors' code runs it.
+
+    Each time index is rescaled over the batch, and the layers are called one after the other on the
+    projected features: without positions, and without the norm before the first layer. What it
+    answers to a clip depends on the others, and one clip alone becomes silence.
+    """
+
+    def look(self, x: Tensor, mask: Tensor | None, taps: bool) -> Reading:
+        """Read waveforms ``(n, channels, samples)``; the first channel is what counts."""
+        whole: Any = self.encoder
+        heard = over_batch(waveform(x, "hubert_released"))[:, 0]
+        states = whole.feature_projection(whole.feature_extractor(heard).transpose(1, 2))
+        outputs = []
+        for layer in whole.encoder.layers:
+            states = layer(states)
+            outputs.append(states)
+        embedding = states.mean(1)
+        read = tuple(as_map(each.transpose(1, 2)) for each in outputs) if taps else ()
+        return Reading(self.classifier(embedding), embedding, read)
+
+
 class WhisperNet(SoundTransformer):
     """The encoder of Whisper (Radford et al., 2022), which reads log-mel spectrograms.
 
@@ -70,8 +94,8 @@ class WhisperNet(SoundTransformer):
 
     def hear(self, x: Tensor) -> Tensor:
         """Spectrograms ``(n, mels, frames)``, cut at the loudest frame as Whisper's are."""
-        found = heard(x, RATE)[:, 0]
         config: Any = self.encoder.config
+        found = heard(x, RATE, config.num_mel_bins)[:, 0]
         found = found[..., : 2 * config.max_source_positions]
         return torch.maximum(found, found.amax((1, 2), keepdim=True) - LEVELS)
 
@@ -94,18 +118,24 @@ def hubert(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
     """HuBERT (Hsu et al., 2021): base or a small one from scratch, or with weights.
 
     ``weights`` is a folder, a repository of the hub, or ``pretrained`` (hubert-base-ls960): HuBERT
-    or any other encoder of waveforms (wav2vec 2.0, WavLM, ...).
+    or any other encoder of waveforms (wav2vec 2.0, WavLM, ...); ``hubert_released`` is a HuBERT.
 
     Raises:
         UsageError: no such folder, or no encoder of waveforms. RunError: it cannot be fetched.
     """
-    if spec.weights is not None and spec.name != "hubert_mini":
+    small = "mini" in spec.name
+    if spec.weights is not None and not small:
         folder = local_folder(spec, HUBERT)
         return _wave_plan(spec, folder, read_config(folder), modality, classes)
     if spec.weights is not None:
-        raise UsageError("hubert_mini has no published weights: name the model 'hubert', or leave "
-                         "weights away")  # fmt: skip
-    return _wave_plan(spec, None, _hubert_config(spec.name == "hubert_mini"), modality, classes)
+        raise UsageError(f"{spec.name} has no published weights: name the model 'hubert', or leave "
+                         f"weights away")  # fmt: skip
+    return _wave_plan(spec, None, _hubert_config(small), modality, classes)
+
+
+def parse(name: str) -> str | None:
+    """The line of the table that a HuBERT's name belongs to: with ``_released`` or without."""
+    return name.removesuffix("_released") if NAME.fullmatch(name) else None
 
 
 def whisper(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
@@ -153,7 +183,15 @@ def _wave_plan(
 ) -> Plan:
     sound = _sound(spec, modality)
     if not hasattr(config, "conv_stride"):
-        raise UsageError(f"{folder} holds a {config.model_type}, which is no encoder of sound")
+        spectrograms = hasattr(config, "num_mel_bins")
+        told = "reads spectrograms of another kind than ours" if spectrograms else \
+            "is no encoder of sound"
+        raise UsageError(f"{folder} holds a {config.model_type}, which {told}: take an encoder of "
+                         f"waveforms (hubert, wav2vec2, wavlm, ...) or a whisper")  # fmt: skip
+    released = spec.name.endswith("_released")
+    if released and config.model_type != "hubert":
+        raise UsageError(f"{spec.name} is a HuBERT; {folder} holds a {config.model_type}: name the "
+                         f"model 'hubert'")  # fmt: skip
     length = sound.shape[1]
     for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
         length = (length - kernel) // stride + 1
@@ -164,8 +202,9 @@ def _wave_plan(
     def make() -> Backbone:
         from transformers import AutoModel
 
-        encoder = AutoModel.from_config(config, attn_implementation="sdpa").float()
-        return SoundTransformer(encoder, config.hidden_size, classes)
+        encoder = AutoModel.from_config(config).float()
+        made = ReleasedHubert if released else SoundTransformer
+        return made(encoder, config.hidden_size, classes)
 
     return Plan(make, None if folder is None else lambda: fetch(folder, config))
 
@@ -183,7 +222,7 @@ def _whisper_plan(
     def make() -> Backbone:
         from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-        encoder = WhisperEncoder._from_config(config, attn_implementation="sdpa").float()
+        encoder = WhisperEncoder._from_config(config).float()
         return WhisperNet(encoder, config.d_model, classes)
 
     return Plan(make, lambda: _whisper_weights(folder, frames // 2))

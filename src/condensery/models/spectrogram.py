@@ -70,9 +70,18 @@ class SpectrogramCNN(Backbone):
         return Reading(self.classifier(embedding), embedding, read)
 
 
-def heard(x: Tensor, rate: int) -> Tensor:
-    """Spectrograms ``(n, 1, mels, frames)`` of waveforms; those that come as spectrograms as is."""
-    return x if x.ndim == 4 else log_mel(x, rate)
+def heard(x: Tensor, rate: int, mels: int = MELS) -> Tensor:
+    """Spectrograms ``(n, 1, mels, frames)`` of waveforms; those that come as spectrograms as is.
+
+    Raises:
+        UsageError: those have another number of bands.
+    """
+    if x.ndim == 3:
+        return log_mel(x, rate, mels)
+    if x.shape[2] != mels:
+        raise UsageError(f"this network hears {mels} mel bands; a set in form 'logmel' has "
+                         f"{x.shape[2]}: take one of waveforms")  # fmt: skip
+    return x
 
 
 def parse(name: str) -> int | None:
