@@ -157,7 +157,9 @@ def evaluate(
         check_every: test every so many epochs too, and log the best apart: it is chosen on the
             evaluated split, so it is never the result.
         labels: ``hard``; ``static`` or ``live`` answers of a teacher that is trained here, or
-            ``Labels`` for one of your own. Records of the two are never compared.
+            ``Labels`` for one of your own. Records of the two are never compared. Soft ones cost
+            bytes: ``random, all bytes`` stands beside them, random samples with hard labels that
+            take the bytes of the set and of its labels.
         rate: ``search`` gives each set the best of the same learning rates for each network, found
             on the validation split (``condensery.evaluate.search``).
         precision: of testing: ``float32``, ``bfloat16``, or ``auto``, what this CPU is measured to
@@ -177,7 +179,7 @@ def evaluate(
     precision_from(precision)
     taught, measure, trials = labels_from(labels), *_way(rate)
     place, found = pick_device(device), []
-    runs = _runs(subject, data, data_dir, rows, draws)
+    runs = _runs(subject, data, data_dir, rows, draws, taught, modules)
     cells = [search.trainings(run.sets(), len(models), len(seeds), trials) for run, _ in runs]
     for number, (run, problem) in enumerate(runs):
         found += measure(
@@ -241,6 +243,8 @@ def _runs(
     data_dir: str | Path | None,
     which: Sequence[str],
     draws: int | None,
+    labels: Labels,
+    modules: Mapping[str, Callable[[], nn.Module]] | None,
 ) -> list[tuple[RunRows, Problem]]:
     """What is to be judged, with its data; all of it is made before time is spent on any."""
     if isinstance(subject, SyntheticSet):
@@ -248,14 +252,15 @@ def _runs(
             raise UsageError("a set in memory does not say where its data are: give data")
         problem = load_problem(data, data_dir=data_dir)
         many = enough_draws(1) if draws is None else draws
-        return [(rows_beside(subject, problem, which, many), problem)]
+        made = rows_beside(subject, problem, which, many, labels=labels, modules=modules)
+        return [(made, problem)]
     directories = [subject] if isinstance(subject, str | Path) else list(subject)
     if not directories:
         raise UsageError("nothing to evaluate: give at least one run directory")
     problems = _problems(directories, data, data_dir)
     counts = draws_beside(directories, problems) if draws is None else [draws] * len(problems)
     return [
-        (rows_of(directory, problem, which, many), problem)
+        (rows_of(directory, problem, which, many, labels, modules), problem)
         for directory, problem, many in zip(directories, problems, counts, strict=True)
     ]
 

@@ -6,15 +6,20 @@ import dataclasses
 import json
 import pickle
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from condensery.core.starts import random_start
+from condensery.data.problem import Problem, Split
 from condensery.errors import UsageError
-from condensery.evaluate import Labels, Recipe, evaluate, grid, soft
+from condensery.evaluate import Labels, Recipe, baselines, evaluate, grid, rows_beside, soft
 from condensery.evaluate import train as training
+from condensery.evaluate.baselines import ALL_BYTES
+from condensery.evaluate.runs import label_bytes
 from condensery.evaluate.soft import Lesson, hired, labels_from, network_bytes, soft_loss
-from condensery.modality import Image
+from condensery.modality import Image, Pixels
 from condensery.models import PeerSpec, build
 from condensery.records import read
 from condensery.report.panels import panels
@@ -123,6 +128,54 @@ def test_live_labels_cost_the_bytes_of_the_teacher_s_numbers():
     assert network_bytes(network) == 1_084_392
     network.pretrained = {name: one.half() for name, one in network.state_dict().items()}
     assert network_bytes(network) == 1_084_392 // 2
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Sixty images a class of CIFAR-10's shape, and a set of ten a class."""
+    labels = np.repeat(np.arange(10), 60)
+    train = Split(np.zeros((600, 3, 32, 32), dtype=np.uint8), labels)
+    modality = Image((3, 32, 32), (0.5,) * 3, (0.5,) * 3)
+    problem = Problem("blank", modality, tuple("abcdefghij"), train, None, train)
+    return problem, random_start(problem, 10, Pixels(), Streams(0))
+
+
+@pytest.mark.parametrize(
+    ("labels", "extra", "per_class"),
+    [(Labels("static"), 2_000, 10), (Labels("live", PeerSpec("cifar_resnet20")), 1_084_392, 45),
+     (None, 4 * 272_474, 45), (None, 1_350_000, 53), (Labels(), 0, None)],
+)  # fmt: skip
+def test_random_with_hard_labels_takes_the_bytes_of_soft_ones_in_samples(
+    pictures, labels, extra, per_class
+):
+    problem, made = pictures
+    assert made.nbytes() == 307_200 + 100
+    if labels is not None:
+        assert label_bytes(labels, problem, made) == extra
+        rows = rows_beside(made, problem, which=("random",), draws=2, labels=labels).rows
+    else:
+        rows = baselines(problem, [(0, made)], name="set", which=("random",), draws=2,
+                         extra_bytes=extra)  # fmt: skip
+    assert list(rows) == ["random", *([ALL_BYTES] if extra else []), "set"]
+    for _, one in rows.get(ALL_BYTES, ()):
+        assert one.per_class == per_class
+        assert one.nbytes() <= made.nbytes() + extra < one.nbytes() + 10 * (3072 + 1)
+
+
+def test_the_row_that_took_all_bytes_has_hard_labels_and_stands_in_no_soft_table(problem, drawn):
+    told, ours = Labels("static", SMALL, updates=3), drawn(1)
+    rows = rows_beside(ours, problem, which=("random",), labels=told).rows
+    assert list(rows) == ["random", ALL_BYTES, "set"]
+    found = evaluate(rows, problem, ["mlp"], recipe=SHORT, seeds=(0,), labels=told)
+    soft_one, hard_one, _ = found
+    assert (hard_one.labels, "labels" in hard_one.settings) == ("hard", False)
+    assert hard_one.stored_bytes == rows[ALL_BYTES][0][1].nbytes()
+    assert soft_one.labels.startswith("static")
+    hard = {"r": rows[ALL_BYTES], "set": rows["set"]}
+    alone = evaluate(hard, problem, ["mlp"], recipe=SHORT, seeds=(0,))
+    assert hard_one.accuracy == alone[0].accuracy
+    assert [{one.row for one in panel.records} for panel in panels(found)] == [
+        {"random", "set"}, {ALL_BYTES}]  # fmt: skip
 
 
 def test_a_trained_teacher_knows_the_data_is_trained_once_and_can_be_sent(problem):

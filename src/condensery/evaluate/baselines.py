@@ -32,6 +32,7 @@ BASELINES = {
 USUAL = ("random", "kmeans", "mean")
 WHOLE = "full"
 AS_MANY = "random as many"
+ALL_BYTES = "random, all bytes"
 FURTHER = 1_000_000  # replicates of further random draws, so that they meet no run's seed
 
 
@@ -44,6 +45,7 @@ def baselines(
     which: Sequence[str] = USUAL,
     replicates: Sequence[int] | None = None,
     draws: int = 1,
+    extra_bytes: int = 0,
 ) -> dict[str, list[tuple[int, SyntheticSet]]]:
     """The rows of a comparison, the condensed set last.
 
@@ -52,8 +54,10 @@ def baselines(
     of their class; by features of a network: the method ``herding``), each plain and, where the
     set's codec packs several samples into one, as ``random packed`` ... by the same codec;
     where a stored sample holds several without decoding to several (soft texts), random samples of
-    equal count as ``random as many``. Token ids have no mean: of text ``mean`` is ``naive_bayes``,
-    the tokens whose odds tell the classes best. Then ``start`` (the step-0 sets) and ``name``.
+    equal count as ``random as many``. Where soft labels cost bytes, ``random, all bytes`` are as
+    many random samples as fit into those of the set and its labels together; the grid gives them
+    hard labels. Token ids have no mean: of text ``mean`` is ``naive_bayes``, the tokens whose odds
+    tell the classes best. Then ``start`` (the step-0 sets) and ``name``.
     A baseline has as many samples per class as fit into the bytes of the condensed set (samples
     after quantising, and labels), but never more than a class has.
 
@@ -65,6 +69,7 @@ def baselines(
         which: names of ``BASELINES``; ``USUAL`` unless said otherwise.
         replicates: seeds of the baselines' draws; None: those of ``sets``, so that all rows pair.
         draws: of the random rows for each replicate; the further ones count from ``FURTHER`` on.
+        extra_bytes: what soft labels add to those of a set: answers that are kept, or a teacher.
 
     Returns:
         Rows for ``condensery.evaluate.evaluate``.
@@ -100,6 +105,10 @@ def baselines(
             count = round(first.per_class)
             rows[AS_MANY] = [(seed, _draw(problem, one, "", count, forms[""], seed))
                              for seed in drawn + further]  # fmt: skip
+        if one == "random" and extra_bytes:
+            count = fitting(problem, forms[""], first.nbytes() + extra_bytes)
+            rows[ALL_BYTES] = [(seed, _draw(problem, one, "", count, forms[""], seed))
+                               for seed in drawn + further]  # fmt: skip
     if start:
         rows["start"] = list(start)
     # A selection that was run as a method must not take the place of the baseline of its name.

@@ -20,6 +20,7 @@ from condensery import records as files
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem, Split, SplitName
 from condensery.errors import RunError, UsageError
+from condensery.evaluate.baselines import ALL_BYTES
 from condensery.evaluate.precision import Precision, precision_from
 from condensery.evaluate.recipes import Recipe, recipe_from, shorten
 from condensery.evaluate.share import Claims, each, executor, keep_memory, started
@@ -98,6 +99,7 @@ def evaluate(
         workers: processes that share the cells, each on one thread; what pays for small networks on
             a CPU. More than 1 needs a script that can be imported (``if __name__ == "__main__"``).
         labels: ``hard``, or soft ones of a teacher, whose bytes are counted with those of the set.
+            The row ``random, all bytes`` has hard ones all the same.
         choices: recipes for single sets and networks, by (row, replicate, name of the network), in
             the place of ``recipe``; all have one name.
         tolerant: a loss that is not finite gives an accuracy of 0 rather than an error; for trials.
@@ -197,10 +199,16 @@ class Grid:
             return recipe.on_whole_data(len(cell.subject.synthetic), self.condensed)
         return recipe
 
+    def labels_of(self, cell: Cell) -> Labels:
+        """Of which kind its labels are: samples that took the bytes of soft ones have hard ones."""
+        return HARD if cell.subject.row == ALL_BYTES else self.labels
+
     def lesson(self, cell: Cell) -> Lesson:
         """What a cell learns from."""
-        modality = cell.subject.synthetic.modality
-        return Lesson(self.labels, self.teacher, modality, self.problem.modality)
+        labels, modality = self.labels_of(cell), cell.subject.synthetic.modality
+        if labels.regime == "hard":
+            return Lesson(labels)
+        return Lesson(labels, self.teacher, modality, self.problem.modality)
 
     def samples(self, modality: Modality) -> TestSamples:
         """The tested split as this set's networks see it; normalised once for all cells."""
@@ -228,7 +236,8 @@ class Grid:
         recipe = self.recipe_of(cell)
         applied = recipe.for_network(cell.spec.name, family_of(cell.spec, self.modules))
         epochs, updates = applied.length(samples)
-        soft = {} if self.labels.regime == "hard" else {"labels": self.labels.values()}
+        labels = self.labels_of(cell)
+        soft = {} if labels.regime == "hard" else {"labels": labels.values()}
         taught = self.lesson(cell).nbytes(samples, synthetic.classes)
         last = found.accuracy if found else 0.0
         best = None if curve is None else max([last, *(accuracy for _, accuracy in curve)])
@@ -242,7 +251,7 @@ class Grid:
             seconds=seconds, condense_seconds=synthetic.about.get("seconds"),
             settings=applied.values() | soft, fingerprint=cell.subject.fingerprint,
             circumstances=files.circumstances() | told,
-            labels=self.labels.told(name_of(self.labels.teacher)),
+            labels=labels.told(name_of(labels.teacher)),
             class_accuracy=found.class_accuracy if found else None,
             confusion=found.confusion if found and self.problem.classes <= CONFUSED else None,
             curve=curve,

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+from torch import nn
+
 from condensery.artefact import load
 from condensery.core.synthetic import SyntheticSet
+from condensery.core.teacher import teacher
 from condensery.data.problem import Problem
 from condensery.evaluate.baselines import USUAL, baselines
+from condensery.evaluate.soft import HARD, Labels, Lesson
+from condensery.streams import Streams
 
 DRAWS = 10  # of the random rows of a comparison, over all of its condensed sets: the least
 
@@ -41,6 +47,8 @@ def rows_of(
     problem: Problem,
     which: Sequence[str] = USUAL,
     draws: int = 1,
+    labels: Labels = HARD,
+    modules: Mapping[str, Callable[[], nn.Module]] | None = None,
 ) -> RunRows:
     """Rows of a run directory; a baseline is drawn with the run's seed, so that all rows pair.
 
@@ -50,13 +58,15 @@ def rows_of(
     Args:
         directory: that ``condense`` made. problem: its data. which: names of ``BASELINES``.
         draws: of the random rows; further ones belong to no run, so they enter means but no pairs.
+        labels: soft ones cost bytes, which random samples with hard labels may take instead.
+        modules: factories of the user's own networks, for a teacher that is one.
 
     Raises:
         UsageError: there is no set, or it cannot be compared (see ``baselines``).
     """
     path = Path(directory)
     start = load(path / "start") if (path / "start").is_dir() else None
-    made = rows_beside(load(path), problem, which, draws, start)
+    made = rows_beside(load(path), problem, which, draws, start, labels, modules)
     return made._replace(records_file=path / "records.jsonl")
 
 
@@ -85,6 +95,8 @@ def rows_beside(
     which: Sequence[str] = USUAL,
     draws: int = 1,
     start: SyntheticSet | None = None,
+    labels: Labels = HARD,
+    modules: Mapping[str, Callable[[], nn.Module]] | None = None,
 ) -> RunRows:
     """A set with its baselines, and with its step-0 set where that is known. See ``rows_of``."""
     about, replicate = synthetic.about, _replicate(synthetic)
@@ -96,9 +108,28 @@ def rows_beside(
         start=[] if start is None else [(replicate, start)],
         which=which,
         draws=draws,
+        extra_bytes=label_bytes(labels, problem, synthetic, modules) if "random" in which else 0,
     )
     seen = tuple(str(peer) for peer in about.get("peers", ()))
     return RunRows(rows, list(rows)[-1], replicate, seen)
+
+
+def label_bytes(
+    labels: Labels,
+    problem: Problem,
+    synthetic: SyntheticSet,
+    modules: Mapping[str, Callable[[], nn.Module]] | None = None,
+) -> int:
+    """What labels add to the bytes of a set: answers that are kept, or a live teacher.
+
+    A teacher is built to be counted, not trained.
+    """
+    network = None
+    if labels.regime == "live":
+        streams, place = Streams(labels.seed).child("labels"), torch.device("cpu")
+        network = teacher(labels.teacher, problem, streams, place, modules, updates=0)
+    samples = len(synthetic) * synthetic.codec.multiplies
+    return Lesson(labels, network).nbytes(samples, synthetic.classes)
 
 
 def _replicate(synthetic: SyntheticSet) -> int:
