@@ -86,6 +86,13 @@ MODELS: dict[str, Entry] = {
         "layers",
         "audio",
     ),
+    "whisper_mini": Entry(
+        audio_transformers.whisper,
+        "encoder of a Whisper of width 64, depth 4",
+        "transformer",
+        "layers",
+        "audio",
+    ),
     "whisper": Entry(
         audio_transformers.whisper,
         "encoder of Whisper in a local folder: weights=FOLDER",

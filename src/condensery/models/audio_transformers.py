@@ -141,9 +141,17 @@ def parse(name: str) -> str | None:
 def whisper(spec: PeerSpec, modality: Modality, classes: int) -> Plan:
     """The encoder of a Whisper in the folder ``spec.weights``, or in that repository of the hub.
 
+    ``whisper_mini`` is one of width 64 and depth 4 from scratch: the transformer on sound that a
+    small machine bears, since spectrograms are a hundredth as long as waveforms.
+
     Raises:
         UsageError: no such folder, no Whisper. RunError: it cannot be fetched.
     """
+    if spec.name == "whisper_mini":
+        if spec.weights is not None:
+            raise UsageError("whisper_mini has no published weights: name the model 'whisper', or "
+                             "leave weights away")  # fmt: skip
+        return _whisper_plan(spec, None, _small_whisper(), modality, classes)
     folder = local_folder(spec, "openai/whisper-tiny.en")
     config = read_config(folder)
     if config.model_type != "whisper":
@@ -167,6 +175,16 @@ def _hubert_config(small: bool) -> Any:
         conv_dim=(32,) * 7,
         num_conv_pos_embeddings=16,
         num_conv_pos_embedding_groups=4,
+    )
+
+
+def _small_whisper() -> Any:
+    try:
+        from transformers import WhisperConfig
+    except ImportError as error:
+        raise UsageError("whisper needs transformers: pip install 'condensery[text]'") from error
+    return WhisperConfig(
+        d_model=64, encoder_layers=4, encoder_attention_heads=4, encoder_ffn_dim=128
     )
 
 
@@ -210,7 +228,7 @@ def _wave_plan(
 
 
 def _whisper_plan(
-    spec: PeerSpec, folder: Path, config: Any, modality: Modality, classes: int
+    spec: PeerSpec, folder: Path | None, config: Any, modality: Modality, classes: int
 ) -> Plan:
     sound = _sound(spec, modality)
     frames = sound.shape[1] // (RATE // 100)
@@ -225,7 +243,7 @@ def _whisper_plan(
         encoder = WhisperEncoder._from_config(config).float()
         return WhisperNet(encoder, config.d_model, classes)
 
-    return Plan(make, lambda: _whisper_weights(folder, frames // 2))
+    return Plan(make, None if folder is None else lambda: _whisper_weights(folder, frames // 2))
 
 
 def _whisper_weights(folder: Path, positions: int) -> dict[str, Tensor]:
