@@ -21,7 +21,7 @@ from condensery.types import Batch
 
 ESC = Sound((1, 80_000), 16_000)
 SHORT = Sound((1, 8000), 16_000)
-NAMES = ["audio_cnn_w4", "spectrogram_cnn_w4", "hubert_mini"]
+NAMES = ["audio_cnn_w4", "spectrogram_cnn_w4", "hubert_mini", "whisper_mini"]
 names = pytest.mark.parametrize("name", NAMES)
 
 
