@@ -5,65 +5,100 @@
 
 ``develop`` is what settings are looked at on: fold 1, condensation seeds 100 to 102. ``official``
 condenses once for each fold (seed: its number) and pools the 400 test clips; the folds' records are
-means of 80 clips each, so the mean over folds is the pooled accuracy. DREAM gets the minutes that
-HMDC took; names of methods after the way ask for those alone. The judge is the six-layer CNN on
-waveforms under the recipe ``sound``. Runs resume, and finished cells are not run again.
+means of 80 clips each, so the mean over folds is the pooled accuracy. Both methods make 100
+updates. Names of arms after the way ask for those alone; ``hmdc-whisper`` is HMDC with a small
+transformer in the place of its second network, with batches that two cores bear.
+
+Judges are the six-layer CNN on waveforms and the small transformer from scratch, both under the
+recipe ``sound``, and, where ``weights/whisper_tiny_en_encoder`` lies beside the data, the encoder
+of Whisper tiny under ``linear-probe``. Runs resume, and finished cells are not run again.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from statistics import mean, stdev
 
-from seeds import HERE, PROCESSES
+import torch
+from seeds import HERE, PROCESSES, say
 
-from condensery import condense, load_problem
+from condensery import HMDC, condense, load_problem
 from condensery.artefact import load
+from condensery.data.problem import Problem
 from condensery.evaluate import baselines, grid
+from condensery.methods.base import Method
+from condensery.models import PeerSpec
+from condensery.presets import PRESETS
+from condensery.records import Record
+from condensery.report import terminal_table
 
 WAYS = {
     "develop": [("esc10:1", seed) for seed in (100, 101, 102)],
     "official": [(f"esc10:{fold}", fold) for fold in range(1, 6)],
 }
+ARMS = ("hmdc", "dream", "hmdc-whisper")
 SEEDS, DRAWS = (0, 1), 2
+WHISPER = Path(os.environ.get("CONDENSERY_DATA", "")) / "weights" / "whisper_tiny_en_encoder"
 
 
-def sets(data: str, seed: int, out: Path, methods: Sequence[str]) -> dict[str, Path]:
-    """Run directories of the methods, the second with the seconds that the first took."""
-    places = {method: out / f"{method}-{seed}" for method in methods}
-    condense(data, "hmdc", preset="small", seed=seed, out=places["hmdc"], quiet=True)
-    minutes = float(load(places["hmdc"]).about["seconds"]) / 60
-    if "dream" in places and not (places["dream"] / "synthetic").is_dir():
-        condense(data, "dream", preset="small", seed=seed, out=places["dream"],
-                 minutes=minutes, quiet=True)  # fmt: skip
-    return places
+def settings(arm: str, problem: Problem) -> tuple[Method, int]:
+    """The method of an arm and its number of updates."""
+    plan = PRESETS["small"](arm.split("-")[0], problem, 1)
+    method = plan.method
+    if arm == "hmdc-whisper":
+        assert isinstance(method, HMDC)
+        peers = (method.peers[0], PeerSpec("whisper_mini", optimiser="adamw", lr=1e-3))
+        method = replace(method, peers=peers, real_batch=4, synthetic_batch=2)
+    return method, plan.steps or 100
 
 
-def main(way: str, methods: Sequence[str]) -> None:
-    """Condense, judge, and say each row's mean over the folds or seeds."""
-    found: dict[str, list[float]] = {}
+def judges() -> list[tuple[PeerSpec, str]]:
+    """Networks and the recipes that they are trained by."""
+    found = [(PeerSpec("audio_cnn"), "sound"), (PeerSpec("whisper_mini"), "sound")]
+    if WHISPER.is_dir():
+        found.append((PeerSpec("whisper", weights=str(WHISPER)), "linear-probe"))
+    return found
+
+
+def judged(way: str, data: str, seed: int, arm: str) -> list[Record]:
+    """Condense one arm on one fold, and train every judge on it and on its baselines."""
+    problem = load_problem(data)
+    method, steps = settings(arm, problem)
+    place = Path("runs/bench/esc10") / way / data.replace(":", "-") / f"{arm}-{seed}"
+    made = condense(data, method, steps=steps, seed=seed, out=place, quiet=True)
+    print(f"{arm}, {data}, seed {seed}: {float(made.about['seconds']):.0f} s", flush=True)
+    own, start = [(seed, load(place))], [(seed, load(place / "start"))]
+    rows = baselines(problem, own, name=arm, start=start, which=("random",), draws=DRAWS)
+    rows = {f"{arm}: start" if row == "start" else row: sets for row, sets in rows.items()}
+    records = []
+    for network, recipe in judges():
+        records += grid.evaluate(
+            rows, problem, (network,), recipe=recipe, seeds=SEEDS if recipe == "sound" else (0,),
+            per_class=1, out=HERE / "records" / f"esc10_{way}.jsonl", workers=PROCESSES,
+            seen=method.peers_used(),
+        )  # fmt: skip
+    return records
+
+
+def main(way: str, arms: Sequence[str]) -> None:
+    """Condense, judge, and say each row's mean over the folds or seeds, and what it gains."""
+    torch.set_num_threads(1)
+    found: dict[tuple[object, ...], Record] = {}
     for data, seed in WAYS[way]:
-        problem = load_problem(data)
-        out = Path("runs/bench/esc10") / way / data.replace(":", "-")
-        places = sets(data, seed, out, methods)
-        for method, place in places.items():
-            own, start = [(seed, load(place))], [(seed, load(place / "start"))]
-            made = baselines(problem, own, name=method, start=start, which=("random",), draws=DRAWS)
-            rows = {row if row in ("random", "random packed", method) else f"{method}: {row}": one
-                    for row, one in made.items()}  # fmt: skip
-            records = grid.evaluate(
-                rows, problem, ("audio_cnn",), recipe="sound", seeds=SEEDS, per_class=1,
-                out=HERE / "records" / f"esc10_{way}.jsonl", workers=PROCESSES,
-            )  # fmt: skip
-            for row in rows if method == "hmdc" else (method,):
-                mine = [one.accuracy for one in records if one.row == row]
-                found.setdefault(row, []).append(100 * mean(mine))
-    for row, each in found.items():
-        spread = f" +- {stdev(each):.1f}" if len(each) > 1 else ""
-        print(f"{row:20} {mean(each):5.1f}{spread}  {[round(one, 1) for one in each]}")
+        for arm in arms:
+            for one in judged(way, data, seed, arm):
+                # One data set to the eyes of the comparison: its folds are its replicates.
+                found[one.data, *one.key()] = replace(one, data="esc10")
+    records = list(found.values())
+    print(terminal_table(records))
+    for recipe in sorted({one.recipe for one in records}):
+        here = [one for one in records if one.recipe == recipe]
+        for arm in arms:
+            say(here, arm, sorted({one.row for one in here} - {arm}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "develop", sys.argv[2:] or ("hmdc", "dream"))
+    main(sys.argv[1] if len(sys.argv) > 1 else "develop", sys.argv[2:] or ARMS)
