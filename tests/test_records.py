@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 
+import numpy as np
 import pytest
 
-from condensery.records import Record, append, circumstances, newest, read
+from condensery.records import Record, append, circumstances, newest, peak_memory, read
 
 
 def record(seed: int = 0, accuracy: float = 0.5, **other) -> Record:
@@ -75,6 +77,26 @@ def test_what_was_measured_makes_the_key(change):
 
 def test_how_it_went_does_not_make_the_key():
     assert record(accuracy=0.9, seconds=9.0, seen=True).key() == record().key()
+
+
+def test_the_largest_memory_is_in_bytes_and_never_falls():
+    pytest.importorskip("resource", reason="Windows counts none")
+    before = peak_memory()
+    block = np.ones(2 * before, np.uint8)
+    with_block = peak_memory()
+    del block
+    assert 2 * before < with_block < 4 * before and peak_memory() >= with_block
+
+
+def test_kibibytes_are_counted_as_such_but_on_macos_and_none_on_windows(monkeypatch):
+    resource = pytest.importorskip("resource", reason="Windows counts none")
+    counted = type("Usage", (), {"ru_maxrss": 3000})
+    monkeypatch.setattr(resource, "getrusage", lambda who: counted)
+    for platform, expected in (("linux", 3_072_000), ("darwin", 3000)):
+        monkeypatch.setattr(sys, "platform", platform)
+        assert peak_memory() == expected
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert peak_memory() is None
 
 
 def test_circumstances_are_plain_values():

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -178,6 +179,19 @@ def circumstances() -> dict[str, Any]:
         "version": __version__,
         "commit": _commit(),
     }
+
+
+def peak_memory() -> int | None:
+    """Bytes of main memory that this process held at most so far; None where nobody counts them.
+
+    Of the whole process since it began, other runs in it included; memory of a GPU is not counted.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    told = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(told if sys.platform == "darwin" else told * 1024)
 
 
 def _commit() -> str | None:

@@ -22,7 +22,7 @@ from cases import images
 from condensery.artefact import load
 from condensery.core.synthetic import SyntheticSet
 from condensery.core.teacher import teacher
-from condensery.engine import Budget, Run, RunDirectory, execute
+from condensery.engine import Budget, Run, RunDirectory, execute, loop
 from condensery.engine.loop import stop_signals
 from condensery.errors import RunError, UsageError
 from condensery.methods import Info, mosaic
@@ -107,6 +107,27 @@ def test_a_checkpoint_of_an_earlier_version_gets_the_seconds_of_its_start(tmp_pa
     values = torch.load(path, weights_only=True)
     torch.save({name: values[name] for name in ("state", "seconds")}, path)
     assert execute_quietly(slow, out).about["seconds"] >= 0.5
+
+
+def test_a_set_tells_the_most_memory_of_all_its_sessions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = iter([100, 300, 200, 250, 250])
+    monkeypatch.setattr(loop, "peak_memory", lambda: next(held))
+    out = tmp_path / "run"
+    first = execute_quietly(hmdc_run(1), out)
+    assert load(out / "start").about["peak_memory_bytes"] == 100
+    assert first.about["peak_memory_bytes"] == load(out).about["peak_memory_bytes"] == 300
+    assert execute_quietly(hmdc_run(2), out).about["peak_memory_bytes"] == 300
+    finished = execute_quietly(hmdc_run(2), out)
+    assert finished.about["peak_memory_bytes"] == 300, "a session without a step holds nothing"
+    card = json.loads((out / "synthetic" / "card.json").read_text())
+    assert card["about"]["peak_memory_bytes"] == 300
+
+
+def test_where_nobody_counts_memory_a_set_tells_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "peak_memory", lambda: None)
+    assert "peak_memory_bytes" not in execute_quietly(random_run()).about
 
 
 def test_a_set_made_from_another_runs_set_took_the_time_of_both(tmp_path: Path) -> None:

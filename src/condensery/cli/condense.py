@@ -6,11 +6,14 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from condensery.cli.common import DATA_DIR, DEBUG, DEVICE, THREADS, Page, next_command, use_threads
 from condensery.cli.options import Option
 from condensery.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    from condensery.modality import Modality
 
 COMMAND = "condensery condense"
 NEXT = {
@@ -83,9 +86,15 @@ def run(arguments: Sequence[str]) -> None:
         f"made: {len(synthetic)} stored samples of {synthetic.classes} classes{decoded}, "
         f"{synthetic.nbytes():,} bytes; steps: {about['steps']}, seconds: {about['seconds']:.0f}"
     )
-    print(f"run: {out} (the set: synthetic/, pictures: previews/)")
+    print(f"run: {out} (the set: synthetic/, {shown_as(synthetic.modality)}: previews/)")
     usual = NEXT.get(synthetic.modality.kind, ())
     next_command("condensery", "evaluate", out, *usual)
+
+
+def shown_as(modality: Modality) -> str:
+    """What the previews are; those of spectrograms cannot be listened to."""
+    kinds = {"image": "pictures", "audio": "sounds", "text": "texts"}
+    return "pictures" if getattr(modality, "form", "") == "logmel" else kinds[modality.kind]
 
 
 def page_for(arguments: Sequence[str]) -> Page:

@@ -111,7 +111,7 @@ def directory(path: Path) -> str:
     found = read_run(path)
     budget = mapping(found.config.get("budget"))
     asked = [f"{value:g} {name}" for name, value in budget.items() if value is not None]
-    source = mapping(found.config.get("source"))
+    source, memory = mapping(found.config.get("source")), found.about.get("peak_memory_bytes")
     told: dict[str, Any] = {
         "run": path,
         **{name: value for name, value in found.settings.items() if name != "fields" and value},
@@ -119,6 +119,7 @@ def directory(path: Path) -> str:
         "budget": ", ".join(asked),
         "steps made": found.about.get("steps"),
         "seconds": found.about.get("seconds"),
+        "peak memory": f"{memory / 2**30:.2f} GiB" if isinstance(memory, int) else None,
         "stored": f"{found.card.get('stored_samples')} samples, decoded to "
         f"{found.card.get('decoded_samples')}" if found.card else None,
         "bytes": found.card.get("bytes"),

@@ -22,7 +22,7 @@ from condensery.engine.progress import Progress
 from condensery.engine.rundir import RunDirectory
 from condensery.errors import RunError, UsageError
 from condensery.methods.base import Context, Info, Method, Modules, State
-from condensery.records import circumstances
+from condensery.records import circumstances, peak_memory
 from condensery.streams import Streams, borrow
 from condensery.world import Solo, World
 
@@ -62,17 +62,23 @@ class Budget:
 
 @dataclass(frozen=True)
 class Spent:
-    """Seconds of a run, all its sessions together.
+    """Seconds and memory of a run, all its sessions together.
 
     Attributes:
         start: on the step-0 set and what belongs to it (a teacher, features, clusters; another
             run's set with all that it took). init: on the state around it. steps: on steps, which
             alone use up a budget of minutes.
+        memory: bytes of main memory at most (``records.peak_memory``); 0 where nobody counts them.
     """
 
     start: float = 0.0
     init: float = 0.0
     steps: float = 0.0
+    memory: int = 0
+
+    def after(self, steps: float) -> Spent:
+        """The same after steps of this session; what was spent on steps in all is told."""
+        return dataclasses.replace(self, steps=steps, memory=max(self.memory, peak_memory() or 0))
 
     @property
     def all(self) -> float:
@@ -160,18 +166,19 @@ def execute(
     start = _start(run)
     started = time.perf_counter()
     state = run.method.init(run.problem, start, run.context())
-    spent = Spent(started - began + _before(run, start), time.perf_counter() - started)
+    spent = Spent(started - began + _before(run, start), time.perf_counter() - started,
+                  memory=peak_memory() or 0)  # fmt: skip
     spent = _resume(run, directory, state, spent)
     moved = None
     if directory is not None:
         moved = directory.moved(circumstances())
         directory.begin(run.config())
-        directory.keep_start(_about(run, start, 0, spent.start))
+        directory.keep_start(_about(run, start, 0, spent, spent.start))
     with stop_signals(), Progress(run.name, run.budget.part, quiet) as progress:
         if moved is not None:
             progress.say(moved)
         spent = _steps(run, state, directory, on_step, progress, spent)
-    final = _about(run, state.synthetic, state.step, spent.all).to("cpu")
+    final = _about(run, state.synthetic, state.step, spent, spent.all).to("cpu")
     return dataclasses.replace(final.quantised(), about=final.about)
 
 
@@ -196,9 +203,9 @@ def _steps(
             on_step(state.step, info, state.synthetic)
         progress.show(state.step, seconds)
         if directory is not None and time.perf_counter() - written > run.checkpoint_seconds:
-            _checkpoint(run, state, directory, dataclasses.replace(spent, steps=seconds))
+            _checkpoint(run, state, directory, spent.after(seconds))
             written = time.perf_counter()
-    spent = dataclasses.replace(spent, steps=seconds)
+    spent = spent.after(seconds) if seconds > spent.steps else spent
     if directory is not None:
         _checkpoint(run, state, directory, spent)
     return spent
@@ -206,9 +213,10 @@ def _steps(
 
 def _checkpoint(run: Run, state: State, directory: RunDirectory, spent: Spent) -> None:
     values = {"state": state.tensors(), "seconds": spent.steps,
-              "start_seconds": spent.start, "init_seconds": spent.init}  # fmt: skip
+              "start_seconds": spent.start, "init_seconds": spent.init,
+              "peak_memory": spent.memory}  # fmt: skip
     checkpoint.write(directory.checkpoints, state.step, values)
-    directory.keep(_about(run, state.synthetic, state.step, spent.all), state.step)
+    directory.keep(_about(run, state.synthetic, state.step, spent, spent.all), state.step)
 
 
 def _resume(run: Run, directory: RunDirectory | None, state: State, spent: Spent) -> Spent:
@@ -230,7 +238,8 @@ def _resume(run: Run, directory: RunDirectory | None, state: State, spent: Spent
     directory.cut_events(state.step)
     # Checkpoints of earlier versions do not tell of the start: what it took now stands for it.
     return Spent(float(found.get("start_seconds", spent.start)),
-                 float(found.get("init_seconds", spent.init)), float(found["seconds"]))  # fmt: skip
+                 float(found.get("init_seconds", spent.init)), float(found["seconds"]),
+                 int(found.get("peak_memory", spent.memory)))  # fmt: skip
 
 
 def _before(run: Run, start: SyntheticSet) -> float:
@@ -261,9 +270,11 @@ def _start(run: Run) -> SyntheticSet:
     return dataclasses.replace(found, modality=run.problem.modality)
 
 
-def _about(run: Run, synthetic: SyntheticSet, step: int, seconds: float) -> SyntheticSet:
+def _about(
+    run: Run, synthetic: SyntheticSet, step: int, spent: Spent, seconds: float
+) -> SyntheticSet:
     """The set with what its card tells of this run."""
-    about = {
+    about: dict[str, Any] = {
         "method": run.name,
         "paper": run.method.paper,
         "peers": list(run.method.peers_used()),
@@ -272,6 +283,8 @@ def _about(run: Run, synthetic: SyntheticSet, step: int, seconds: float) -> Synt
         "settings": run.settings(),
         "circumstances": circumstances(),
     }
+    if spent.memory:
+        about["peak_memory_bytes"] = spent.memory
     return dataclasses.replace(synthetic, about=about)
 
 
