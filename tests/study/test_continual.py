@@ -11,18 +11,21 @@ import numpy as np
 import pytest
 import torch
 
-from condensery import load
+from condensery import api, load
+from condensery.core.starts import herding_start, kmeans_start, random_start
 from condensery.data import load_problem
 from condensery.data.problem import Problem, Split
 from condensery.errors import UsageError
-from condensery.evaluate import train
+from condensery.evaluate import recipes, train
 from condensery.evaluate.baselines import plain_codec, whole_data
 from condensery.methods.selection import Random
-from condensery.modality import Image
+from condensery.modality import Image, Pixels
 from condensery.models import PeerSpec
 from condensery.records import circumstances
-from condensery.study import continual
+from condensery.streams import Streams
+from condensery.study import continual, continued
 from condensery.study.continual import Continual, blocks, by_stage, class_order, joined, run
+from condensery.study.memory import Memories, fewer
 
 QUICK = Continual(stages=2, per_class=1, method="random", preset=None, orders=(0,),
                   network=PeerSpec("mlp"), recipe="quick", updates=5, rows=("random",),
@@ -148,13 +151,16 @@ def test_memory_costs_its_bytes_at_every_stage_and_never_shrinks(tmp_path: Path)
         assert line["samples"] == classes * 2
 
 
-def test_memory_of_all_samples_is_the_ceiling(tmp_path: Path) -> None:
+def test_memory_of_all_samples_is_the_ceiling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipes, "WHOLE_UPDATES", 5)
     problem = separable()
-    what = dataclasses.replace(QUICK, per_class=6, ceiling="every", updates=2500)
+    what = dataclasses.replace(QUICK, per_class=6, ceiling="every", updates=60)
     lines = run(problem, what, tmp_path, quiet)
     last = {one["row"]: one for one in lines if one["stage"] == 2}
     assert last["full"]["stored_bytes"] == last["random"]["stored_bytes"]
-    assert last["full"]["updates"] == last["random"]["updates"] == 2500
+    assert last["full"]["updates"] == last["random"]["updates"] == 60
     part = problem.only(class_order(4, 0))
     full = whole_data(part, plain_codec(load(tmp_path / "order0" / "stage1")))
     held = joined([load(tmp_path / "order0" / f"stage{stage}") for stage in (1, 2)])
@@ -174,28 +180,62 @@ def test_easy_classes_are_learned_at_every_stage_also_where_there_is_one(
         assert line["accuracy"] == 1.0 and line["by_stage"] == [1.0] * line["stage"]
 
 
-def test_a_stopped_run_goes_on_after_the_stage_it_finished(tmp_path: Path) -> None:
-    problem = separable()
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize("finished", [1, 2, 3])
+def test_a_run_that_is_stopped_after_any_stage_goes_on_to_the_same_lines(
+    tmp_path: Path, finished: int, warm: bool
+) -> None:
+    problem = separable(classes=3)
+    what = dataclasses.replace(QUICK, stages=3, warm=warm, updates=3)
+    told: list[str] = []
 
     def stop(line: str) -> None:
-        raise KeyboardInterrupt
+        told.append(line)
+        if len(told) == finished:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(problem, QUICK, tmp_path / "part", stop)
+        run(problem, what, tmp_path / "part", stop)
     before = (tmp_path / "part" / continual.FILE).read_text()
-    assert len(before.splitlines()) == 2
-    lines = run(problem, QUICK, tmp_path / "part", quiet)
+    assert len(before.splitlines()) == 2 * finished
+    lines = run(problem, what, tmp_path / "part", quiet)
     assert (tmp_path / "part" / continual.FILE).read_text().startswith(before)
-    assert plain(lines) == plain(run(problem, QUICK, tmp_path / "whole", quiet))
+    assert plain(lines) == plain(run(problem, what, tmp_path / "whole", quiet))
+    assert len(continual.read(tmp_path / "part" / continual.FILE)) == 6
+    assert not list(tmp_path.rglob("networks/*"))  # nothing goes on from them any more
 
 
-def test_a_line_cut_short_is_measured_again(tmp_path: Path) -> None:
-    problem = separable()
-    first = run(problem, QUICK, tmp_path, quiet)
-    file = tmp_path / continual.FILE
-    file.write_bytes(file.read_bytes()[:-30])
-    assert plain(run(problem, QUICK, tmp_path, quiet)) == plain(first)
-    assert len(continual.read(file)) == 4
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_a_run_that_is_killed_while_a_line_is_written_trains_that_one_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: int, warm: bool
+) -> None:
+    problem = separable(classes=3)
+    what = dataclasses.replace(QUICK, stages=3, warm=warm, updates=3)
+    whole = run(problem, what, tmp_path / "whole", quiet)
+
+    def killed(self: continual.Stage, line: object) -> None:
+        if self.number == stage:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(continual.Stage, "forget", killed)
+        run(problem, what, tmp_path / "part", quiet)
+    file = tmp_path / "part" / continual.FILE
+    file.write_text(file.read_text()[:-30])
+    assert len(continual.read(file)) == 2 * stage - 1
+    assert plain(run(problem, what, tmp_path / "part", quiet)) == plain(whole)
+
+
+def test_a_finished_run_trains_nothing_and_another_seed_begins_at_the_first_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = dataclasses.replace(QUICK, warm=True)
+    first = run(separable(), what, tmp_path, quiet)
+    more = dataclasses.replace(what, seeds=(0, 1))
+    assert plain(run(separable(), more, tmp_path, quiet))[::2] == plain(first)
+    monkeypatch.setattr(continual, "_learned", None)
+    assert len(run(separable(), more, tmp_path, quiet)) == 8
 
 
 def test_weights_that_may_know_later_classes_are_refused(tmp_path: Path) -> None:
@@ -233,6 +273,148 @@ def test_the_network_that_learns_may_not_know_later_classes_either(tmp_path: Pat
     late = dataclasses.replace(QUICK, network=PeerSpec("mlp", weights="mine.safetensors"))
     with pytest.raises(UsageError, match="mlp brings weights of its own"):
         run(separable(), late, tmp_path, quiet)
+
+
+def test_a_warm_network_begins_where_the_stage_before_ended_and_a_fresh_one_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = [], []
+
+    def spied(true_fit: Any) -> Any:
+        def spy(network: Any, *given: Any, **named: Any) -> None:
+            own = next(network.parameters())
+            begun.append(own.detach().clone())
+            true_fit(network, *given, **named)
+            ended.append(own.detach().clone())
+
+        return spy
+
+    monkeypatch.setattr(train, "fit", spied(train.fit))
+    monkeypatch.setattr(continued, "fit", spied(continued.fit))
+    warm = run(separable(), dataclasses.replace(QUICK, warm=True), tmp_path / "warm", quiet)
+    assert [torch.equal(begun[2 + row], ended[row]) for row in (0, 1)] == [True, True]
+    fresh = run(separable(), QUICK, tmp_path / "fresh", quiet)
+    assert torch.equal(begun[4], begun[0]) and torch.equal(ended[4], ended[0])  # the first stage
+    assert [one["accuracy"] for one in warm[:2]] == [one["accuracy"] for one in fresh[:2]]
+    assert not torch.equal(ended[6], ended[2])
+    assert all(one["warm"] for one in warm) and not any(one["warm"] for one in fresh)
+
+
+def test_the_ceiling_begins_anew_at_each_stage_and_may_stand_at_the_last_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipes, "WHOLE_UPDATES", 5)
+    every = dataclasses.replace(QUICK, ceiling="every", rows=())
+    fresh = run(separable(), every, tmp_path, quiet)
+    warm = run(separable(), dataclasses.replace(every, warm=True), tmp_path, quiet)
+    last = run(separable(), dataclasses.replace(every, ceiling="last"), tmp_path, quiet)
+    ours, theirs, alone = (
+        [(one["stage"], one["accuracy"]) for one in lines if one["row"] == "full"]
+        for lines in (warm, fresh, last)
+    )
+    assert ours == theirs and len(ours) == 2 and alone == theirs[1:]
+
+
+TOTAL = dataclasses.replace(QUICK, budget="total", per_class=2, method="kmeans",
+                            rows=("random", "herding"), updates=2)  # fmt: skip
+
+
+def test_a_total_budget_is_never_exceeded_and_leaves_no_room_for_one_more_of_each_class(
+    tmp_path: Path,
+) -> None:
+    problem = separable(classes=5, each=30)
+    lines = run(problem, dataclasses.replace(TOTAL, stages=4), tmp_path, quiet)
+    each = 64 + 1
+    total = 5 * 2 * each
+    assert {one["total_bytes"] for one in lines} == {total}
+    held = {one["stage"]: one["stored_bytes"] for one in lines}
+    assert held == {1: 2 * 5 * each, 2: 3 * 3 * each, 3: 4 * 2 * each, 4: 5 * 2 * each}
+    for line in lines:
+        assert line["stored_bytes"] == held[line["stage"]] == line["samples"] * each
+        assert total - len(line["classes"]) * each < line["stored_bytes"] <= total
+    few = run(separable(each=3), dataclasses.replace(TOTAL, per_class=3), tmp_path / "few", quiet)
+    assert {one["samples"] for one in few if one["stage"] == 1} == {6}  # a class has no more
+
+
+def test_memory_that_shrinks_is_what_would_have_been_chosen_and_k_means_of_what_is_held(
+    tmp_path: Path,
+) -> None:
+    part = separable(classes=2, each=30)
+    memories = {
+        "random": random_start(part, 10, Pixels(), Streams(3)),
+        "herding": herding_start(part, 10, Pixels(), Streams(3)),
+        "kmeans": kmeans_start(part, 10, Pixels(), Streams(3)),
+    }
+    for row, made in memories.items():
+        less = fewer(fewer(made, 7, row), 4, row)
+        assert less.labels.tolist() == [0] * 4 + [1] * 4 and less.label_names == made.label_names
+        held = {one.numpy().tobytes(): int(label) for one, label
+                in zip(made.stored["pixels"], made.labels, strict=True)}  # fmt: skip
+        chosen = [one.numpy().tobytes() for one in less.stored["pixels"]]
+        assert [held[one] for one in chosen] == less.labels.tolist() and len(set(chosen)) == 8
+        assert torch.equal(fewer(made, 99, row).stored["pixels"], made.stored["pixels"])
+    again = {"random": random_start, "herding": herding_start}
+    for row, start in again.items():
+        fresh = start(part, 4, Pixels(), Streams(3))
+        assert torch.equal(fewer(memories[row], 4, row).stored["pixels"], fresh.stored["pixels"])
+    first = memories["kmeans"].stored["pixels"][:4]
+    assert not torch.equal(fewer(memories["kmeans"], 4, "kmeans").stored["pixels"][:4], first)
+
+
+def test_early_memory_is_larger_under_a_total_budget_and_shrinks_to_the_other(
+    tmp_path: Path,
+) -> None:
+    problem = separable(each=30)
+    shared = Memories(problem, TOTAL, 0)
+    order = class_order(4, 0)
+    shared.add(problem.only(order[:2]), order[:2], tmp_path / "stage1")
+    assert [len(sets[0]) for sets in shared.rows.values()] == [8, 8, 8]
+    shared.add(problem.only(order[2:]), order[2:], tmp_path / "stage2")
+    assert [[len(one) for one in sets] for sets in shared.rows.values()] == [[4, 4]] * 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"method": "dm"}, "a memory of dm cannot shrink"),
+        ({"rows": ("mean",)}, "a memory of mean cannot shrink"),
+        ({"budget": "totl"}, "unknown budget 'totl'"),
+        ({"ceiling": "lst"}, "unknown ceiling 'lst'"),
+        ({"rows": ("full",)}, "all data are no memory"),
+        ({"rows": ("randm",)}, "unknown row 'randm'"),
+        ({"rows": ("random", "random")}, "row is named twice"),
+        ({"orders": ()}, "at least one class order"),
+        ({"seeds": (1, 1)}, "evaluation seed is named twice"),
+        ({"recipe": "qick"}, "unknown recipe 'qick'"),
+        ({"network": PeerSpec("convnt3")}, "unknown model 'convnt3'"),
+        ({"recipe": "linear-probe", "updates": None, "warm": True}, "no network goes on from it"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line_before_anything_is_made(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    what = dataclasses.replace(TOTAL, **changes)
+    with pytest.raises(UsageError, match=said) as error:
+        run(separable(), what, tmp_path / "out", quiet)
+    assert "\n" not in str(error.value) and not (tmp_path / "out").exists()
+
+
+def test_one_stage_is_an_ordinary_evaluation_to_the_bit(tmp_path: Path) -> None:
+    problem = separable()
+    what = dataclasses.replace(QUICK, stages=1, per_class=2, method="kmeans", seeds=(0, 1))
+    lines = run(problem, what, tmp_path, quiet)
+    records = api.evaluate(
+        tmp_path / "order0" / "stage1", problem.only(class_order(4, 0)), [what.network],
+        recipe=what.recipe, updates=what.updates, seeds=what.seeds, rows=what.rows,
+    )  # fmt: skip
+    ordinary = {(one.row, one.seed): (one.accuracy, one.stored_bytes) for one in records
+                if one.row != "start"}  # fmt: skip
+    ours = {(one["row"], one["seed"]): (one["accuracy"], one["stored_bytes"]) for one in lines}
+    assert ours == ordinary and len(ours) == 4
+
+
+def test_steps_of_the_preset_are_no_hindrance_to_what_only_selects(tmp_path: Path) -> None:
+    assert run(separable(), dataclasses.replace(QUICK, steps=200), tmp_path, quiet)
 
 
 def test_accuracy_by_stage_is_read_from_counts() -> None:

@@ -129,8 +129,7 @@ def options() -> tuple[Option, ...]:
         Option("--teacher", "of soft labels: with weights as it comes, else trained on the real "
                "data first", "NAME", PeerSpec, TEACHER.name, TEACHER),
         Option("--temperature", "of soft labels", "X", float, "1"),
-        Option("--teacher-updates", "batches of 128 that such a teacher learns from", "N", int,
-               "1000"),
+        Option("--teacher-updates", "batches of 128 that it learns from", "N", int, "1000"),
         Option("--teacher-seed", "of such a teacher", "N", int, "0"),
         PRECISION,
         MEASURE,
