@@ -55,12 +55,13 @@ def paper(problem: Problem, per_class: int) -> Plan:
 def hmdc_authors(problem: Problem, per_class: int) -> Plan:
     """CAFE as HMDC's authors re-implemented it for their comparison (Moon et al., ECCV 2024).
 
-    The alignment then knows no classes. Their threads share what an augmentation draws; that race
-    is not reproduced. Unverified.
+    The alignment then knows no classes, and of the network only the head learns, since its
+    optimiser holds layers that a reset has replaced. Their threads share what an augmentation
+    draws; that race is not reproduced. Unverified.
     """
     batch = 128
     settings = CAFE(
-        peer=PeerSpec("convnet3", size=32, lr=1e-2, taps=("pools",)),
+        peer=PeerSpec("convnet3", size=32, lr=1e-2, taps=("pools",), learns="head"),
         halve_at=(),
         layer_weights=(1.0, 1.0, 1.0, 1.0),
         embedding_weight=0.0,

@@ -37,8 +37,8 @@ def small(problem: Problem, per_class: int) -> Plan:
 
     Not the paper's form: four tiles are packed into each image (``factor`` 2), so that the set is
     compared with packed real samples. Settings were chosen on a validation split of CIFAR-10 with
-    condensation seed 100. What it reaches stands in REPRODUCIBILITY.md. Sound and text have settings of their own
-    (``small_sound``, ``small_text``).
+    condensation seed 100. What it reaches stands in REPRODUCIBILITY.md. Sound and text have
+    settings of their own (``small_sound``, ``small_text``).
     """
     if problem.modality.kind == "audio":
         return small_sound(problem, per_class)
@@ -67,7 +67,7 @@ def small_text(problem: Problem, per_class: int) -> Plan:
 
     Tokens and start as in that preset. Not run.
     """
-    settings = DM(peers=READERS[:1], start_from="odds", factor=TOKENS, real_batch=8)
+    settings = DM(peers=READERS[:1], start_from="odds", factor=TOKENS, lr=0.3, real_batch=8)
     return Plan(settings, steps=120)
 
 

@@ -19,8 +19,8 @@ def small(problem: Problem, per_class: int) -> Plan:
 
     A short queue whose networks learn more, and accuracies that are kept, since a network that has
     just been forgotten has no cross-entropy. Settings were chosen on a validation split of CIFAR-10
-    with condensation seed 100. What it reaches stands in REPRODUCIBILITY.md. Sound and text have settings of their own
-    (``small_sound``, ``small_text``).
+    with condensation seed 100. What it reaches stands in REPRODUCIBILITY.md. Sound and text have
+    settings of their own (``small_sound``, ``small_text``).
     """
     if problem.modality.kind == "audio":
         return small_sound(problem, per_class)
@@ -72,7 +72,7 @@ def small_text(problem: Problem, per_class: int) -> Plan:
         peer=READERS[0],
         start_from="odds",
         factor=TOKENS,
-        lr=1.0,
+        lr=0.3,
         sweep="once",
         real_batch=8,
         capacity=5,
