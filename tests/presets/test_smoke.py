@@ -105,8 +105,9 @@ SMALLEST = {
     "convnet3": "convnet2_w8", "resnet18": "convnet2_w8", "vit_tiny": "vit_mini",
     "mixer_mini": "mlp", "audio_cnn_w16": "audio_cnn_w2",
     "audio_cnn_released": "audio_cnn_w2_released", "spectrogram_cnn_w8": "spectrogram_cnn_w2",
-    "hubert": "hubert_mini", "hubert_released": "hubert_mini_released", "lstm": "lstm2_w8",
-    "lstm_released": "lstm2_w8_released", "minilm": "bert_mini", "bert": "bert_mini",
+    "hubert": "whisper_mini", "hubert_released": "whisper_mini", "whisper": "whisper_mini",
+    "lstm": "lstm2_w8", "lstm_released": "lstm2_w8_released", "minilm": "bert_mini",
+    "bert": "bert_mini",
 }  # fmt: skip
 
 
