@@ -6,6 +6,7 @@ tiny data below. A new modality adds one line to ``PROBLEMS`` and a field to ``C
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -58,11 +59,27 @@ class Case:
     per_class: int = 1
     workers_differ: float = 0.0
 
-    def method(self, kind: str) -> Method:
-        """The instance for a modality."""
+    def method(self, kind: str, form: str = "") -> Method:
+        """The instance for a modality; of spectrograms (form ``logmel``) with networks for them."""
         found: Method | None = getattr(self, kind)
         assert found is not None, f"this row has no instance for {kind}"
-        return found
+        return spectral(found) if form == "logmel" else found
+
+
+def spectral(method: Method) -> Method:
+    """The method with a network that reads spectrograms in the place of each that does not."""
+
+    def swapped(spec: PeerSpec) -> PeerSpec:
+        return dataclasses.replace(spec, name=spec.name.replace("audio_cnn", "spectrogram_cnn"))
+
+    changed: dict[str, Any] = {}
+    for field in dataclasses.fields(method):  # type: ignore[arg-type]
+        value = getattr(method, field.name)
+        if isinstance(value, PeerSpec):
+            changed[field.name] = swapped(value)
+        elif isinstance(value, tuple) and value and isinstance(value[0], PeerSpec):
+            changed[field.name] = tuple(map(swapped, value))
+    return dataclasses.replace(method, **changed)  # type: ignore[type-var]
 
 
 # Two steps of each interval, one restart between them: four steps meet all that a step can do.
@@ -160,6 +177,22 @@ CASES: dict[str, Case] = {
     "mosaic": Case(Mosaic(network=TEACHER, updates=4, pool=8), moves=False),
 }
 
+# One peer has nobody to agree with, and of three each pair agrees.
+THREE_EARS = (*EARS, PeerSpec("audio_cnn_w4", momentum=0.9))
+THREE_READERS = (*READERS, PeerSpec("lstm1_w4", momentum=0.9))
+ALIKE: dict[str, Any] = {"factor": 2, "real_batch": 4}
+# More of the same for sound and text, by the form in which sets are stored.
+FURTHER: dict[str, tuple[Case, str]] = {
+    "hmdc of one, wave": (Case(audio=HMDC(**HMDC_SOUND | {"peers": EARS[:1]})), "tones"),
+    "hmdc of three, logmel": (Case(audio=HMDC(**HMDC_SOUND | {"peers": THREE_EARS})), "logmel"),
+    "hmdc of one, dense": (Case(text=HMDC(**HMDC_TEXT | {"peers": READERS[:1]})), "dense"),
+    "hmdc of three, sparse": (Case(text=HMDC(**HMDC_TEXT | {"peers": THREE_READERS})), "topics"),
+    "dm of one, logmel": (Case(audio=DM(peers=EARS[:1], **ALIKE)), "logmel"),
+    "dm of three, wave": (Case(audio=DM(peers=THREE_EARS, **ALIKE)), "tones"),
+    "dm of one, sparse": (Case(text=DM(peers=READERS[:1], **ALIKE)), "topics"),
+    "dm of three, dense": (Case(text=DM(peers=THREE_READERS, **ALIKE)), "dense"),
+}
+
 
 def images(
     channels: int = 1, counts: Sequence[int] = (12, 12, 12), side: int = 8, seed: int = 0
@@ -211,11 +244,13 @@ def sounds(
     return Problem("tones", Sound((1, length), rate, form), names, split, none, split)
 
 
-def texts(counts: Sequence[int] = (12, 12, 12), seed: int = 0) -> Problem:
+def texts(
+    counts: Sequence[int] = (12, 12, 12), form: Literal["sparse", "dense"] = "sparse", seed: int = 0
+) -> Problem:
     """Texts of up to seven words after a first token, most of them the class's own.
 
     Args:
-        counts: training samples per class. seed: of the words.
+        counts: training samples per class. form: how sets are stored. seed: of the words.
     """
     generator = np.random.default_rng(seed)
     labels = np.repeat(np.arange(len(counts)), counts)
@@ -230,7 +265,7 @@ def texts(counts: Sequence[int] = (12, 12, 12), seed: int = 0) -> Problem:
     labels.setflags(write=False)
     split, none = Split(samples, labels), Split(samples[:0], labels[:0])
     vocabulary = special + words * (len(counts) + 1)
-    modality = Text((length, 2, 1), vocabulary, "./made-up", "0" * 16, 0, (0, 1, 2, 3, 4))
+    modality = Text((length, 2, 1), vocabulary, "./made-up", "0" * 16, 0, (0, 1, 2, 3, 4), form)
     names = tuple(f"topic {label}" for label in range(len(counts)))
     return Problem("topics", modality, names, split, none, split)
 
@@ -244,9 +279,11 @@ PROBLEMS: dict[str, dict[str, Callable[[], Problem]]] = {
     "audio": {
         "tones": sounds,
         "unequal": lambda: sounds((8, 17, 11)),
+        "logmel": lambda: sounds(form="logmel"),
     },
     "text": {
         "topics": texts,
         "unequal": lambda: texts((8, 17, 11)),
+        "dense": lambda: texts(form="dense"),
     },
 }

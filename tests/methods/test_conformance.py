@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from cases import CASES, PROBLEMS, Case
+from cases import CASES, FURTHER, PROBLEMS, Case
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.engine import Budget, Run, execute
@@ -36,7 +36,23 @@ EVERY = [
     if getattr(case, kind) is not None
     for variant in variants
 ]
+MORE = [
+    pytest.param(name, kind, variant, id=name.replace(" ", "-"))
+    for name, (case, variant) in FURTHER.items()
+    for kind in PROBLEMS
+    if getattr(case, kind) is not None
+]
 works = pytest.mark.parametrize(("name", "kind"), WORKS)
+# Also with one peer and with three, and with sets that are stored in another form.
+works_and_more = pytest.mark.parametrize(
+    ("name", "kind", "variant"),
+    [pytest.param(*one.values, next(iter(PROBLEMS[one.values[1]])), id=one.id) for one in WORKS]
+    + MORE,
+)
+
+
+def case_of(name: str) -> Case:
+    return CASES[name] if name in CASES else FURTHER[name][0]
 
 
 def first_problem(kind: str) -> Problem:
@@ -44,7 +60,7 @@ def first_problem(kind: str) -> Problem:
 
 
 def run_of(case: Case, problem: Problem, steps: int, seed: int = 0) -> Run:
-    method = case.method(problem.modality.kind)
+    method = case.method(problem.modality.kind, getattr(problem.modality, "form", ""))
     budget = Budget(steps, None)
     return Run(name_of(method), method, problem, case.per_class, budget, seed)
 
@@ -105,11 +121,11 @@ def test_a_row_has_an_instance_for_each_modality_that_the_method_claims(name: st
     assert {kind for kind in PROBLEMS if getattr(CASES[name], kind) is not None} == claimed
 
 
-@pytest.mark.parametrize(("name", "kind", "variant"), EVERY)
+@pytest.mark.parametrize(("name", "kind", "variant"), EVERY + MORE)
 def test_a_set_moves_and_stays_in_range_and_its_losses_are_finite(
     name: str, kind: str, variant: str, tmp_path: Path
 ) -> None:
-    case, problem = CASES[name], PROBLEMS[kind][variant]()
+    case, problem = case_of(name), PROBLEMS[kind][variant]()
     seen: list[SyntheticSet] = []
     run = run_of(case, problem, steps=3)
     final = execute(run, tmp_path, lambda step, info, made: seen.append(made.clone()), quiet=True)
@@ -142,11 +158,11 @@ def leaves_of(synthetic: SyntheticSet, label: int) -> dict[str, torch.Tensor]:
     return {name: leaf.detach() for name, leaf in synthetic.of(label).items()}
 
 
-@works
+@works_and_more
 def test_four_steps_are_two_steps_and_a_resume_and_two_steps_bit_for_bit(
-    name: str, kind: str, tmp_path: Path
+    name: str, kind: str, variant: str, tmp_path: Path
 ) -> None:
-    case, problem = CASES[name], first_problem(kind)
+    case, problem = case_of(name), PROBLEMS[kind][variant]()
     whole = execute(run_of(case, problem, steps=4), tmp_path / "whole", quiet=True)
     execute(run_of(case, problem, steps=2), tmp_path / "parts", quiet=True)
     parts = execute(run_of(case, problem, steps=4), tmp_path / "parts", quiet=True)
@@ -193,10 +209,14 @@ def test_a_method_touches_nothing_but_its_own_state(name: str, kind: str) -> Non
     assert same(global_state(), before)
 
 
-@works
-@pytest.mark.parametrize("size", [2, 3])
+# Two share three classes unequally; that three can is no matter of what a sample is.
+@pytest.mark.parametrize(
+    ("size", "name", "kind"),
+    [pytest.param(size, *work.values, id=f"{size}-{work.id}") for work in WORKS
+     for size in ((2, 3) if work.values[1] == "image" else (2,))],
+)  # fmt: skip
 def test_workers_that_share_the_classes_make_the_set_of_one(
-    name: str, kind: str, size: int
+    size: int, name: str, kind: str
 ) -> None:
     case, problem = CASES[name], first_problem(kind)
     method = case.method(kind)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cases import HMDC_SETTINGS, READER, images, texts
+from cases import ALIKE, HMDC_SETTINGS, HMDC_TEXT, READER, images, texts
 from condensery.core import sampling
 from condensery.core.cohort import Cohort
 from condensery.core.sampling import embed, representatives
@@ -24,10 +24,14 @@ from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.engine import Budget, Run, execute
 from condensery.errors import RunError, UsageError
-from condensery.methods import HMDC, hmdc
+from condensery.evaluate.recipes import RECIPES
+from condensery.evaluate.train import train_network
+from condensery.methods import DM, HMDC, Method, hmdc
 from condensery.methods.hmdc import HMDCState
 from condensery.modality import Image, ImageAugmentation, SoftTokens
 from condensery.models.backbone import PeerSpec
+from condensery.models.lstm import StackedLSTM
+from condensery.streams import Streams
 from condensery.types import Batch
 from condensery.world import World
 from methods.test_conformance import (
@@ -782,6 +786,44 @@ def test_temperature_and_kept_tokens_are_settings_of_texts() -> None:
     assert small().codec(images(1)) == small(temperature=3.0, keep=1).codec(images(1))
 
 
+READS_ALONE: dict[str, Any] = HMDC_TEXT | {"peers": (READER,), "operations": ()}
+READ: dict[str, Method] = {
+    "hmdc": HMDC(**READS_ALONE),
+    "hmdc, temperature 10": HMDC(**READS_ALONE, temperature=10.0),
+    "dm": DM(peers=(READER,), operations=(), **ALIKE),
+}
+
+
+@pytest.mark.parametrize("method", READ.values(), ids=READ)
+@pytest.mark.parametrize("form", ["sparse", "dense"])
+def test_matching_and_evaluation_are_given_the_same_soft_tokens(
+    form: Any, method: Method, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The released code matches a softmax of what is stored and evaluates what is stored.
+    problem, seen = texts(form=form), list[Tensor]()
+    rough = method.start(problem, 1, context())
+    for leaf in rough.stored.values():
+        logits = leaf[:, :, 1] if form == "sparse" else leaf
+        logits += torch.randn(logits.shape, generator=torch.Generator().manual_seed(0))
+    look = StackedLSTM.look
+
+    def watched(self: StackedLSTM, x: Tensor, mask: Tensor | None, taps: bool) -> Any:
+        if tuple(x.shape[2:]) != (2, 1):  # no real texts
+            seen.append(x.detach().clone())
+        return look(self, x, mask, taps)
+
+    monkeypatch.setattr(StackedLSTM, "look", watched)
+    method.step(method.init(problem, rough.quantised(), context()), problem, context())
+    matched = torch.cat(seen)
+    seen.clear()
+    train_network(rough, READER, dataclasses.replace(RECIPES["hmdc"], epochs=1), Streams(0))
+    evaluated = torch.cat(seen)
+    assert len(matched) == len(evaluated) == problem.classes
+    gaps = [[float((one - other).abs().max()) for other in evaluated] for one in matched]
+    nearest = np.array(gaps).argmin(1)
+    assert sorted(nearest) == [0, 1, 2] and np.array(gaps).min(1).max() < 1e-6
+
+
 def test_a_restart_keeps_the_set_and_its_momentum_and_renews_the_alignment() -> None:
     problem, method = images(1), small(restart_every=2, align_samples=0, train_samples=0)
     state = begun(method, problem)
@@ -865,7 +907,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "candidates": {"candidates": 6, "interval": 3},
     "released": {
         "keep_head": True, "fold": "distribute", "normalised_storage": True,
-        "mixup_in_matching": True, "seeding": "distance",
+        "mixup_in_matching": True, "seeding": "distance", "two_corners": True,
+        "through_first": True, "brightness_only": True, "cutout_with_mixup": True,
+        "alignment_optimiser": "adam", "alignment_lr": 1e-2,
     },
 }  # fmt: skip
 

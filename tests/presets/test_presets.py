@@ -96,8 +96,9 @@ def test_the_small_preset_has_networks_that_read_sound_or_text_and_a_set_that_ca
 
 
 @pytest.mark.parametrize(
-    ("preset", "method"), [one for one in KNOWN if one[0] in ("demo", "small")]
-)
+    ("preset", "method"),
+    [one for one in KNOWN if one[0] in ("demo", "small") and METHODS[one[1]].default_steps],
+)  # selections there learn long: test_smoke.py runs them
 def test_what_is_for_small_machines_runs_on_small_images(
     preset: str, method: str, tmp_path: Path
 ) -> None:
