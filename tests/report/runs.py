@@ -100,6 +100,45 @@ def run_directory(
     return path
 
 
+def made_run(path: Path, problem: Any, factor: int = 1, moved: float = 0.5, seed: int = 0) -> Path:
+    """A run whose set is real samples, moved by so much noise, with its nearest real samples.
+
+    Args:
+        problem: images, sounds or texts. moved: standard deviation in data-normalised units; of
+            each class's first sample none, which leaks.
+    """
+    import dataclasses
+
+    import torch
+
+    from condensery.artefact import save
+    from condensery.core.starts import random_start
+    from condensery.evaluate.neighbours import write_neighbours
+    from condensery.streams import Streams
+
+    kind = problem.modality.kind
+    start = random_start(problem, 2, problem.modality.codec(factor), Streams(seed))
+    stored = {name: leaf.clone() for name, leaf in start.stored.items()}
+    for leaf in stored.values() if kind != "text" else ():
+        noise = torch.randn(leaf[1::2].shape, generator=torch.Generator().manual_seed(seed))
+        leaf[1::2] += moved * noise * (0.25 if kind == "image" else 1.0)
+    about = {"method": "hmdc", "steps": 60, "seconds": 12.5}
+    moved_set = dataclasses.replace(start, stored=stored, about=about)
+    run_directory(path, seed, tuple(problem.label_names))
+    for name, made in (("start", start), ("synthetic", moved_set)):
+        save(made, path / name)
+    for file in (path / "previews").iterdir():
+        file.unlink()
+    for step, made in ((0, start), (60, moved_set)):
+        shown = made.quantised().as_stored()
+        problem.modality.preview(shown, path / "previews" / f"{step:06d}", 2)
+    config = json.loads((path / "config.json").read_text())
+    told = {"data": problem.name, "per_class": 2}
+    write(path / "config.json", config | {"settings": config["settings"] | told})
+    write_neighbours(moved_set, problem, path)
+    return path
+
+
 def _event(step: int) -> str:
     rng = random.Random(step)
     terms = [scale * 0.99**step * rng.uniform(0.8, 1.2) for scale in (3.0, 40.0, 0.2)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from cases import images, sounds, texts
 from condensery.report import report
-from report.runs import demo_records, evaluated, record, run_directory
+from condensery.report.arms import largest_gradients
+from condensery.report.gather import read_run
+from report.runs import demo_records, evaluated, made_run, record, run_directory, write
 
 pytestmark = pytest.mark.browser
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -72,9 +76,16 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=["one run", "everything"])
+def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("browser")
+    html = one_run(base) if request.param == "one run" else everything(base)
+    html.write_text(html.read_text(encoding="utf-8").replace("</body>", PROBE), encoding="utf-8")
+    return html
+
+
+def one_run(base: Path) -> Path:
+    """A page of one set of images, with names that are hard on a page."""
     networks = {"convnet3": True, "vit_mini": True, "a_network_of_a_rather_long_name": False}
     rows = {"random": 0.5, "random packed": 0.55, "mean": 0.6, "start": 0.58, "hmdc": 0.66}
     names = ("<b>zero</b>", "averyverylongnameofaclasswithoutanyspace" * 2, "two")
@@ -82,13 +93,72 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     told = {"classes": 3, "class_accuracy": [0.9, 0.6, 0.3], "curve": [[50, 0.4], [100, 0.6]],
             "confusion": [[9, 1, 0], [2, 6, 2], [3, 4, 3]]}  # fmt: skip
     records = [record(**vars(one) | told) for one in demo_records(0, networks, rows)]
-    html = report(evaluated(run, records), base / "out")
-    html.write_text(html.read_text(encoding="utf-8").replace("</body>", PROBE), encoding="utf-8")
-    return html
+    return report(evaluated(run, records), base / "out")
+
+
+def everything(base: Path) -> Path:
+    """A page with all that a report knows: methods, sizes, recipes and labels, scores, cost,
+    embeddings, nearest samples of images, sounds and texts, published numbers, Figure 5."""
+    runs = [arm(base / data / f"{method}-ipc{size}" / str(seed), method, data, size, seed)
+            for data, method, size, seed in [
+                *(("cifar10", method, size, seed) for method in ("hmdc", "idc")
+                  for size in (1, 10) for seed in (0, 1)),
+                ("digits", "hmdc", 1, 0)]]  # fmt: skip
+    made = [made_run(base / problem.name, problem, factor)
+            for problem, factor in ((images(3), 2), (sounds((4, 4, 4)), 1), (texts(), 1))]
+    write(runs[0] / "costs.json", COSTS)
+    write(runs[0] / "embeddings.json", {"network": "convnet3", "updates": 300, "points": [
+        {"kind": kind, "label": label, "pca": [label + 0.1 * place, place], "tsne": [place, label]}
+        for kind, count in (("real", 20), ("start", 1), ("synthetic", 1)) for label in range(10)
+        for place in range(count)]})  # fmt: skip
+    pair = [read_run(one, one.name) for one in (runs[0], runs[1])]
+    drawn = largest_gradients({"without": pair[0], "with": pair[1]}, 20)
+    assert drawn
+    return report([*runs, *made], base / "out", drawn)
+
+
+COSTS = {
+    "target": 0.595, "network": "convnet3", "whole": False, "against": "k-means, 5 per class",
+    "break_even": "after 30 trainings", "set": {"made": 60.0, "trained": 2.0},
+    "rungs": [{"row": "k-means, 5 per class", "made": 1.0, "trained": 4.0}],
+}  # fmt: skip
+NETWORKS = {"convnet3": True, "vit_mini": True, "resnet18 pretrained": False,
+            "a_network_of_a_rather_long_name": False}  # fmt: skip
+SOFT = "static of resnet18 pretrained, temperature 4"
+
+
+def arm(path: Path, method: str, data: str, size: int, seed: int) -> Path:
+    """A run of a study with its records: several recipes and kinds of labels at the first size."""
+    run = run_directory(path, seed, steps=100)
+    config = json.loads((run / "config.json").read_text())
+    told = {"method": method, "data": data, "per_class": size}
+    write(run / "config.json", config | {"settings": config["settings"] | told})
+    write(run / "study.json", {"arm": method, "note": "as its authors ran it"})
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    told = "".join(json.dumps(one | ({"balanced": one["terms"]} if "largest" in one else {}))
+                   + "\n" for one in events)  # fmt: skip
+    (run / "events.jsonl").write_text(told)
+    rows = {"random": 0.4, "random packed": 0.45, "start": 0.47, method: 0.5 + 0.01 * size}
+    hows = [("hmdc", "hard", {}), ("quick", "hard", {"full": 0.85}), ("quick-plain", "hard", {}),
+            ("quick", SOFT, {})]  # fmt: skip
+    for recipe, labels, more in hows if data == "cifar10" and size == 1 else hows[:1]:
+        whole = {"random, all bytes": 0.43} if labels == SOFT else {}
+        for one in demo_records(seed, NETWORKS, rows | more | whole):
+            values = {"data": data, "per_class": float(size), "recipe": recipe, "labels": labels,
+                      "samples": one.samples * size, "family": family(one.model)}  # fmt: skip
+            values |= {"labels": "hard"} if one.row in whole else {}
+            evaluated(run, [record(**vars(one) | values)])
+    return run
+
+
+def family(model: str) -> str:
+    return "vit" if "vit" in model else "cnn"
 
 
 def browse(chromium: str, page: Path, *options: str) -> subprocess.CompletedProcess:
     command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+               "--no-first-run", "--disable-background-networking", "--disable-component-update",
+               "--disable-sync",
                f"--user-data-dir={page.parent / 'profile'}", "--enable-logging=stderr",
                "--virtual-time-budget=3000", *options, page.as_uri()]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from condensery.report.commands import (
+    PRECISION,
     alike_commands,
     condense_command,
     evaluate_command,
@@ -75,6 +76,36 @@ def test_rows_draws_and_checks_are_written_as_they_were() -> None:
     _, flags = typed(alone)
     assert flags["--rows"] == "none"
     assert not {"--draws", "--check-every"} & set(flags)
+
+
+def test_the_whole_data_are_a_row_of_the_command() -> None:
+    (panel,) = panels([record(row="full"), record(row="random"), record()])
+    assert typed(panel)[1]["--rows"] == "random,full"
+
+
+def test_draws_are_written_out_whatever_the_command_line_draws_by_itself() -> None:
+    (panel,) = panels([record(row="random"), record()])
+    assert typed(panel)[1]["--draws"] == "1"
+
+
+@pytest.mark.parametrize(("told", "flag"), [
+    ({"bfloat16"}, "bfloat16"), ({"float32"}, None), ({"float32", "bfloat16"}, "auto"),
+    ({None}, None), ({None, "bfloat16"}, "auto"),
+])  # fmt: skip
+def test_the_precision_of_testing_is_written_as_records_tell_it(
+    told: set[str | None], flag: str | None
+) -> None:
+    (panel,) = panels([
+        record(model=f"network{place}", circumstances={"tested in": one} if one else {})
+        for place, one in enumerate(sorted(told, key=str))
+    ])  # fmt: skip
+    assert typed(panel)[1].get("--precision") == flag
+
+
+def test_what_is_not_written_is_what_the_command_line_takes_by_itself() -> None:
+    from condensery.cli.evaluate import PRECISION as OPTION
+
+    assert OPTION.standard == PRECISION
 
 
 def test_a_shortened_recipe_is_written_as_its_name_and_length() -> None:

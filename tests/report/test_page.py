@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from condensery.errors import UsageError
-from condensery.report import report
+from condensery.records import Record
+from condensery.report import MAKERS, report
+from condensery.report.gather import gather
+from condensery.report.panels import panels
 from report.runs import demo_records, evaluated, grid, record, run_directory, write
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -101,6 +104,40 @@ def test_names_cannot_break_the_page(tmp_path: Path) -> None:
     assert "<script" not in html
     titles = [attributes.get("title") for _, attributes in page.tags]
     assert HOSTILE in titles and 'a"b' in titles and "c & d" in titles
+
+
+def of_many_kinds(recipes: tuple[str, ...], splits: tuple[str, ...] = ("test",),
+                  labels: tuple[str, ...] = ("hard",)) -> list[Record]:  # fmt: skip
+    return [
+        record(row=row, model=model, recipe=recipe, per_class=size, split=split, labels=label,
+               replicate=one, accuracy=0.4 + 0.01 * one, data="cifar10", family="cnn")
+        for row in ("hmdc", "idc", "random", "full") for model in ("convnet3", "mlp")
+        for recipe in recipes for size in (1.0, 10.0) for split in splits for label in labels
+        for one in (0, 1)
+    ]  # fmt: skip
+
+
+def test_no_two_figures_or_tables_of_several_comparisons_share_a_file() -> None:
+    gathered = gather(of_many_kinds(("quick", "quick-plain", "hmdc", "hmdc-released"),
+                                    ("test", "val"), ("hard", "static of t")))  # fmt: skip
+    shown = panels(gathered.records)
+    found = [one for maker in MAKERS for one in maker(gathered, shown)]
+    assert len(shown) == 32 and sum(len(one.drawings) for one in found) > 40
+    for names in ([one.name for section in found for one in section.drawings],
+                  [one.name for one in found if one.name], [one.title for one in found]):
+        assert len(names) == len(set(names))
+
+
+def test_two_recipes_on_one_data_set_keep_their_own_figures(tmp_path: Path) -> None:
+    html = report(of_many_kinds(("quick", "quick-plain")), tmp_path).read_text(encoding="utf-8")
+    page = parsed(html)
+    drawn = sum(tag == "svg" for tag, _ in page.tags)
+    for suffix in ("svg", "png"):
+        assert len(list(tmp_path.glob(f"*.{suffix}"))) == drawn
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for recipe in ("quick", "quick-plain"):
+        assert (tmp_path / f"gap-to-random-cifar10-10-{recipe}.png").is_file()
 
 
 def test_a_hole_is_seen_on_the_page(tmp_path: Path) -> None:

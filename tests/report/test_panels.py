@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from condensery.report.commands import evaluate_command
-from condensery.report.panels import panels
+from condensery.report.panels import DRAWS, panels
+from condensery.report.tables import beside, differences, markdown
 from report.runs import grid, record
 
 SET = [[46.1], [47.3], [45.8]]
@@ -55,6 +56,90 @@ def test_hard_and_soft_labels_are_two_comparisons() -> None:
     hard, soft = panels([record(), record(labels="live of convnet3, temperature 4")])
     assert "labels" not in hard.title
     assert soft.title.endswith("labels live of convnet3, temperature 4")
+
+
+@pytest.mark.parametrize(("draws", "few"), [(3, True), (9, True), (10, False), (12, False)])
+def test_random_of_fewer_than_ten_draws_is_said_to_be_luck(draws: int, few: bool) -> None:
+    rows = {"random": [[44.9]] * draws, "random packed": [[45.0]] * 10, "hmdc": SET}
+    panel = the_panel(unseen(**rows))
+    assert panel.few == (f"Fewer than 10 draws: Random {draws}; a mean of so few is the luck of "
+                         f"the draw." if few else "")  # fmt: skip
+    assert not the_panel(unseen(hmdc=SET)).few
+    (noted,) = [panel.few] if few else [""]
+    assert noted in markdown([panel]) and ("Fewer than" in markdown([panel])) == few
+
+
+def test_both_random_rows_are_counted_on_the_network_that_has_fewest() -> None:
+    cells = {("random", "a"): [[1.0]] * 10, ("random", "b"): [[1.0]] * 4,
+             ("random packed", "a"): [[1.0]] * 2, ("hmdc", "a"): [[2.0]]}  # fmt: skip
+    assert "draws: Random 4 and packed Random 2;" in the_panel(cells).few
+
+
+SOFT = "static of convnet3, temperature 4"
+
+
+def soft_rows(labels: str = SOFT, whole: int = 690) -> list:
+    """A set with soft labels that take 50 bytes, and real samples with hard ones in all bytes."""
+    rows = {"hmdc": (labels, 700, 0.5), "random": (labels, 700, 0.3),
+            "random, all bytes": ("hard", whole, 0.42)}  # fmt: skip
+    return [record(row=row, labels=kind, stored_bytes=stored, accuracy=accuracy, samples=stored)
+            for row, (kind, stored, accuracy) in rows.items()]  # fmt: skip
+
+
+def test_hard_labels_in_all_bytes_stand_beside_soft_ones_and_in_no_table_with_them() -> None:
+    hard = [record(row=row, accuracy=0.4) for row in ("hmdc", "random")]
+    shown = panels([*hard, *soft_rows()])
+    assert [one.rows for one in shown] == [["hmdc", "random"], ["hmdc", "random"]]
+    assert shown[0].beside is None
+    assert shown[1].labels == SOFT and shown[1].beside is not None
+    (grid,) = beside(shown[1])
+    assert "with hard labels" in grid.caption
+    ((row, name, cells),) = grid.rows
+    told = dict(zip([one.text for one in grid.heads], cells, strict=True))
+    assert (row, name.text) == ("random, all bytes", "Random, all bytes")
+    assert told["● convnet3"].text == "42.00" and told["stored"].text == "690"
+    text = markdown(shown)
+    assert text.count("Random, all bytes") == 1 and "Beside it, with hard labels" in text
+
+
+def test_of_several_rows_in_all_bytes_the_largest_that_fits_is_beside_the_set() -> None:
+    live = [record(row="random, all bytes", stored_bytes=1_000_000, epochs=7)]
+    (panel,) = panels([*soft_rows(), *live])
+    assert panel.beside is not None
+    assert [one.stored_bytes for one in panel.beside.records] == [690]
+
+
+def test_without_soft_labels_it_is_a_baseline_like_others() -> None:
+    (panel,) = panels([record(), *soft_rows()[-1:]])
+    assert panel.rows == ["hmdc", "random, all bytes"] and panel.condensed == ["hmdc"]
+
+
+def test_a_set_that_is_compared_with_the_mean_of_draws_says_so() -> None:
+    cells = unseen(hmdc=[[50.0, 52.0]], random=[[40.0, 41.0], [44.0, 43.0]], start=[[49.0, 50.0]])
+    panel = the_panel(cells)
+    (claim,) = panel.claims
+    assert "+9.00 against the mean of 2 draws of Random [" in claim.numbers
+    assert "+1.50 against its own step-0 set" in claim.numbers
+    rows = {key: dict(zip(("random", "start"), row, strict=True))
+            for key, _, row in differences(panel, "hmdc").rows}  # fmt: skip
+    assert "mean of 2 draws" in rows["mlp"]["random"].detail
+    assert "draws" not in rows["mlp"]["start"].detail
+
+
+def test_ten_draws_are_what_evaluation_makes_by_itself() -> None:
+    from condensery.evaluate.runs import DRAWS as MADE
+
+    assert DRAWS == MADE
+
+
+def test_comparisons_are_told_apart_by_what_they_differ_in() -> None:
+    one, other = panels([record(recipe="quick"), record(recipe="quick-plain", per_class=10.0)])
+    assert [shown.apart([one, other]) for shown in (one, other)] == ["quick", "quick-plain"]
+    assert one.apart([one]) == ""
+    test, val = panels([record(), record(split="val")])
+    assert (test.apart([test, val]), val.apart([test, val])) == ("test", "val")
+    (elsewhere,) = panels([record(data="cifar10", recipe="dsa")])
+    assert test.apart([test, elsewhere]) == ""
 
 
 def test_the_command_names_the_teacher_and_the_search() -> None:

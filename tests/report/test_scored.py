@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import statistics
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,49 @@ def test_model_dependency_is_drawn_against_samples_per_class(tmp_path: Path) -> 
     assert one.grids[0].rows[0][2][0].text == "7.07" and not one.drawings
     two = shown(grid() + grid(per_class=10), tmp_path / "b")["Model dependency"]
     assert len(two.grids[0].rows) == 2 and len(two.drawings) == 1
+
+
+def test_each_size_is_measured_by_random_samples_packed_like_the_set(tmp_path: Path) -> None:
+    """IDC packs at 10 per class and is not there at 1; at 1 a plain method stands first."""
+    values = {
+        ("hmdc", 1): (0.40, 0.50, 10), ("random", 1): (0.30, 0.30, 10),
+        ("idc", 10): (0.60, 0.70, 400), ("idc", 50): (0.80, 0.84, 2000),
+        ("random", 10): (0.10, 0.50, 100), ("random", 50): (0.10, 0.50, 500),
+        ("random packed", 10): (0.55, 0.60, 400), ("random packed", 50): (0.70, 0.70, 2000),
+    }  # fmt: skip
+    records = [record(row=row, model=model, replicate=one, recipe="quick", per_class=float(size),
+                      accuracy=accuracy, samples=samples)
+               for (row, size), (*both, samples) in values.items()
+               for model, accuracy in zip(("mlp", "convnet3"), both, strict=True)
+               for one in (0, 1)]  # fmt: skip
+    found = shown(records, tmp_path)["Model dependency"]
+    told = {name.text: (name.detail, cells) for _, name, cells in found.grids[0].rows}
+    # The gaps of IDC over packed Random are 5 and 10 points at 10 per class, 10 and 14 at 50.
+    for name, against, gaps in (("HMDC, 1 per class", "Random", (0.1, 0.2)),
+                                ("IDC, 10 per class", "packed Random", (0.05, 0.1)),
+                                ("IDC, 50 per class", "packed Random", (0.1, 0.14))):  # fmt: skip
+        detail, cells = told[name]
+        assert detail == f"gap to {against}"
+        assert cells[0].text == f"{100 * statistics.stdev(gaps):.2f}"
+        assert cells[1].text == f"{100 * (gaps[1] - gaps[0]):.2f}"
+        assert cells[2].text == f"+{100 * gaps[0]:.2f}"
+    (line,) = found.drawings[0].figure.axes[0].lines
+    assert list(line.get_xdata()) == [10, 50]
+    assert line.get_ydata() == pytest.approx([100 * statistics.stdev(x)
+                                              for x in ((0.05, 0.1), (0.1, 0.14))])  # fmt: skip
+
+
+def test_two_recipes_and_splits_on_one_data_set_keep_their_own_curves(tmp_path: Path) -> None:
+    records = [one for recipe in ("quick", "quick-plain") for size in (1, 10)
+               for one in grid(recipe, size)]  # fmt: skip
+    records += [dataclasses.replace(one, split="val") for one in records]
+    append(tmp_path / "records.jsonl", records)
+    found = [one for one in sections(gather(tmp_path), panels(records))
+             if one.title.startswith("Model")]  # fmt: skip
+    assert len({one.title for one in found}) == 4
+    assert sorted(one.drawings[0].name for one in found) == [
+        f"dependency-digits-{recipe}-{split}" for recipe in ("quick", "quick-plain")
+        for split in ("test", "val")]  # fmt: skip
 
 
 def test_costs_neighbours_and_embeddings_are_read_from_the_run(tmp_path: Path) -> None:

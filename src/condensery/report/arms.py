@@ -119,7 +119,7 @@ def _bars(records: list[Record], arms: list[str], against: str, title: str) -> D
         axes.set_yticks(range(len(told)), [arm for arm, _ in told])
         axes.invert_yaxis()
         axes.axvline(0, color=style.INK, linewidth=1)
-        axes.set_xlabel(f"points above {against}, mean of all networks")
+        axes.set_xlabel(f"points above {against},\nmean of all networks")
     alt = "; ".join(f"{arm}: {style.signed(pair.difference)}" for arm, pair in told)
     return Drawing(
         slug(f"{title} differences"),

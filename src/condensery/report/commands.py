@@ -13,7 +13,8 @@ from condensery.report.gather import RunFiles, mapping
 from condensery.report.panels import Panel
 from condensery.report.style import base
 
-DRAWN = ("random", "kmeans", "mean", "herding", "naive_bayes")  # what `--rows` takes
+DRAWN = ("random", "kmeans", "mean", "herding", "naive_bayes", "full")  # what `--rows` takes
+PRECISION = "float32"  # of testing, unless `--precision` says otherwise
 SEARCHED = ", rate searched"  # what the name of a recipe ends in whose rates were searched for
 BREAK = " \\\n  "
 # How records call a network: name, then what was asked for beside it (weights, size, statistics).
@@ -85,6 +86,7 @@ def evaluate_command(panel: Panel, runs: Sequence[RunFiles]) -> str:
     options += ["--rate search"] if plain != panel.recipe else []
     options += _labels(panel)
     options += [f"--rows {','.join(_rows(panel)) or 'none'}", *_draws(panel), *_checks(panel)]
+    options += _precision(panel)
     return BREAK.join([f"condensery evaluate {' '.join(places)}", *options])
 
 
@@ -120,17 +122,25 @@ def _rows(panel: Panel) -> list[str]:
 
 
 def _draws(panel: Panel) -> list[str]:
-    """``--draws`` where random rows have more draws than there are condensed sets."""
+    """``--draws`` for each condensed set, where there are random rows."""
     random = {one.replicate for one in panel.records if base(one.row) == "random"}
     sets = {one.replicate for one in panel.records if one.row in panel.condensed}
-    times = round(len(random) / len(sets)) if sets else 1
-    return [f"--draws {times}"] if times > 1 else []
+    times = max(1, round(len(random) / len(sets))) if sets else 1
+    return [f"--draws {times}"] if random else []
 
 
 def _checks(panel: Panel) -> list[str]:
     """``--check-every`` as the checks on the way tell it."""
     epochs = [epoch for one in panel.records for epoch, *_ in one.curve or [] if epoch > 0]
     return [f"--check-every {min(epochs):g}"] if epochs else []
+
+
+def _precision(panel: Panel) -> list[str]:
+    """``--precision`` as records tell it; where networks differ in it, each was given its own."""
+    told = {str(one.circumstances.get("tested in", PRECISION)) for one in panel.records}
+    if len(told) > 1:
+        return ["--precision auto"]
+    return [f"--precision {one}" for one in told if one != PRECISION]
 
 
 def _labels(panel: Panel) -> list[str]:

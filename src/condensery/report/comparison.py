@@ -153,7 +153,7 @@ def _differences(panel: Panel, bars: Bars) -> Figure:
         axes.errorbar(width, at, xerr=errors, fmt="none", ecolor=style.INK, elinewidth=1.2,
                       capsize=2.5)  # fmt: skip
     axes.axvline(0, color=style.INK, linewidth=1.2)
-    axes.set_xlabel("paired difference (points), 95 % interval")
+    axes.set_xlabel("paired difference (points),\n95 % interval")
     legend_above(figure, axes)
     return figure
 

@@ -67,6 +67,13 @@ class RunFiles:
         found = self.card.get("label_names") or self.start_card.get("label_names")
         return [str(name) for name in found] if isinstance(found, list) else []
 
+    def read(self, name: str) -> dict[str, Any]:
+        """A further file of the run, of plain values; empty where it is missing or damaged."""
+        try:
+            return mapping(json.loads((self.path / name).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
+
     def term_names(self, terms: int) -> list[str]:
         """Names of the matched terms: as told, else the peers and their agreement, else numbers."""
         first = self.events[0] if self.events else {}

@@ -24,6 +24,7 @@ from condensery.report.tables import (
     LEGEND,
     Cell,
     Grid,
+    beside,
     best_checks,
     differences,
     headline,
@@ -45,6 +46,7 @@ class PanelView:
     drawings: tuple[Drawing, ...]
     folded: tuple[Drawing, ...]
     classes: tuple[Drawing, ...]
+    beside: tuple[Grid, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def panel_view(
     gaps = tuple(differences(panel, row) for row in panel.condensed)
     top = headline(panel) if panel.condensed else None
     return PanelView(panel, results(panel), top, gaps, best_checks(panel), tuple(drawings),
-                     tuple(folded), tuple(classes))  # fmt: skip
+                     tuple(folded), tuple(classes), beside(panel))  # fmt: skip
 
 
 def group_view(name: str, runs: Sequence[RunFiles], drawings: Sequence[Drawing]) -> GroupView:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -23,6 +23,7 @@ from condensery.statistics import (
 )
 
 AGAINST = ("random", "random packed", "start")
+DRAWS = 10  # of a random row; the mean of fewer is the luck of the draw
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Panel:
         records: one per cell. notes: what was left out or does not fit, a line each.
         labels: what the networks learned from; soft labels bring what no sample holds, so they are
             never compared with hard ones.
+        beside: for soft labels, random samples with hard ones in all bytes of set and labels.
     """
 
     data: str
@@ -59,15 +61,32 @@ class Panel:
     records: tuple[Record, ...]
     notes: list[str] = field(default_factory=list)
     labels: str = "hard"
+    beside: Panel | None = None
 
     @property
     def title(self) -> str:
         """Data set, size, recipe, split and labels that are not hard, in one line."""
+        return f"{self.data}, {style.count(self.per_class)} per class, {self._how}"
+
+    @property
+    def conditions(self) -> str:
+        """The same without the size: what comparisons of several sizes share."""
+        return f"{self.data}, {self._how}"
+
+    @property
+    def _how(self) -> str:
         soft = "" if self.labels == "hard" else f", labels {self.labels}"
-        return (
-            f"{self.data}, {style.count(self.per_class)} per class, recipe {self.recipe}, "
-            f"{self.split} split{soft}"
-        )
+        return f"recipe {self.recipe}, {self.split} split{soft}"
+
+    def apart(self, shown: Iterable[Panel]) -> str:
+        """Recipe, split and labels as far as comparisons on these data differ in them.
+
+        For names of files, which would be those of another comparison else; empty where all agree.
+        """
+        own = [one for one in shown if one.data == self.data]
+        told = [name for name in ("recipe", "split", "labels")
+                if len({getattr(one, name) for one in own}) > 1]  # fmt: skip
+        return " ".join(getattr(self, name) for name in told)
 
     @property
     def classes(self) -> int:
@@ -188,6 +207,23 @@ class Panel:
         )
 
     @cached_property
+    def few(self) -> str:
+        """Which random rows have fewer draws than ``DRAWS``; empty where none has."""
+        drawn = {row: min(len({one.replicate for one in self.records
+                               if (one.row, one.model) == (row, model)}) for model in models)
+                 for row, models in self._networks.items()
+                 if style.base(row).startswith("random")}  # fmt: skip
+        few = [f"{style.look(row).label} {count}" for row, count in drawn.items() if count < DRAWS]
+        if not few:
+            return ""
+        return f"Fewer than {DRAWS} draws: {joined(few)}; a mean of so few is the luck of the draw."
+
+    @cached_property
+    def _networks(self) -> dict[str, set[str]]:
+        """Networks that were measured on each row."""
+        return {row: {one.model for one in self.records if one.row == row} for row in self.rows}
+
+    @cached_property
     def claims(self) -> list[Claim]:
         """One for each condensed row."""
         return [claim(self, row) for row in self.condensed]
@@ -196,13 +232,35 @@ class Panel:
 def panels(records: Iterable[Record]) -> list[Panel]:
     """Records sorted into comparisons, in the order in which they were measured."""
     groups: dict[tuple[Any, ...], list[Record]] = {}
-    for one in newest(records):
-        groups.setdefault(_comparison(one), []).append(one)
-    return [_panel(key, held) for key, held in groups.items()]
+    held = newest(records)
+    soft = {_comparison(one)[:-1] for one in held if one.labels != "hard"}
+    aside: dict[tuple[Any, ...], list[Record]] = {}
+    for one in held:
+        key = _comparison(one)
+        whole = style.base(one.row) == style.ALL_BYTES and key[:-1] in soft
+        (aside if whole else groups).setdefault(key, []).append(one)
+    found = [_panel(key, own) for key, own in groups.items()]
+    return [_with_beside(one, aside) for one in found]
 
 
 def _comparison(one: Record) -> tuple[Any, ...]:
     return one.data, one.per_class, one.recipe, one.split, one.labels
+
+
+def _with_beside(panel: Panel, aside: Mapping[tuple[Any, ...], list[Record]]) -> Panel:
+    """A comparison of soft labels with what random samples make of as many bytes beside it.
+
+    Kinds of soft labels differ in bytes: of several such rows the largest that fits is the one.
+    """
+    key = (panel.data, panel.per_class, panel.recipe, panel.split, "hard")
+    own = aside.get(key, [])
+    if panel.labels == "hard" or not own:
+        return panel
+    most = max(one.stored_bytes for one in panel.records if one.row not in style.BASELINES)
+    fitting = [one.stored_bytes for one in own if one.stored_bytes <= most]
+    wanted = max(fitting) if fitting else min(one.stored_bytes for one in own)
+    kept = [one for one in own if one.stored_bytes == wanted]
+    return dataclasses.replace(panel, beside=_panel(key, kept))
 
 
 def _panel(key: tuple[Any, ...], held: list[Record]) -> Panel:
@@ -284,12 +342,18 @@ def _numbers(panel: Panel, row: str, pairs: dict[str, Paired | None]) -> str:
         return f"{name}: not measured on every network ({where})."
     text = f"{name} reaches {style.points(line.interval.mean)} % on {where} ({counts(line)})."
     told = [
-        f"{style.signed(pair.difference)} against {style.spoken(other)}{_interval(pair)}"
+        f"{style.signed(pair.difference)} against {_drawn(other, pair)}{_interval(pair)}"
         for other, pair in pairs.items()
         if pair is not None
     ]
     differences = f" In points: {joined(told)}." if told else ""
     return text + differences + _best_other(panel, row)
+
+
+def _drawn(other: str, pair: Paired) -> str:
+    """What was subtracted: a row, or the mean of all its draws."""
+    name = style.spoken(other)
+    return name if pair.draws < 2 else f"the mean of {pair.draws} draws of {name}"
 
 
 def _best_other(panel: Panel, row: str) -> str:

@@ -48,9 +48,9 @@ def sections(gathered: Gathered, shown: Sequence[Panel]) -> list[Section]:
         methods = {style.base(row) for panel in group for row in panel.condensed}
         if len(methods) < 2 and len(group) < 2:
             continue
-        name = _title(group[0])
+        name = group[0].conditions
         table = paper_table(group)
-        drawings = [one for panel in group for one in gap_figures(panel)]
+        drawings = [one for panel in group for one in gap_figures(panel, shown)]
         found.append(Section(
             f"Methods by networks: {name}", _lead(group), (table, *_audited(group)),
             tuple(drawings), legend=LEGEND, name=slug(f"paper {name}"),
@@ -77,16 +77,20 @@ def paper_table(group: Sequence[Panel]) -> Grid:
             kind = "condensed" if row in panel.condensed else ""
             named_so = Cell(f"{count} · {style.look(row).label}", "", kind)
             rows.append((f"{count} {row}", named_so, cells))
-    return Grid(f"Methods by networks: {_title(group[0])}", "per class · trained on", heads,
+    return Grid(f"Methods by networks: {group[0].conditions}", "per class · trained on", heads,
                 tuple(rows))  # fmt: skip
 
 
-def gap_figures(panel: Panel) -> list[Drawing]:
-    """Figures 1 and 2: what each method gains over Random, ours and as published."""
-    table = _published(panel)
-    drawn = [_gaps(panel)]
+def gap_figures(panel: Panel, shown: Sequence[Panel] = ()) -> list[Drawing]:
+    """Figures 1 and 2: what each method gains over Random, ours and as published.
+
+    Args:
+        shown: all comparisons of the report, from which the figures' files are told apart.
+    """
+    table, apart = _published(panel), panel.apart(shown)
+    drawn = [_gaps(panel, apart)]
     if table is not None:
-        drawn.append(_published_gaps(panel, table))
+        drawn.append(_published_gaps(panel, table, apart))
     return [one for one in drawn if one is not None]
 
 
@@ -97,10 +101,6 @@ def _groups(shown: Sequence[Panel]) -> list[list[Panel]]:
         key = (panel.data, panel.recipe, panel.split, panel.labels)
         found.setdefault(key, []).append(panel)
     return [sorted(group, key=lambda one: one.per_class) for group in found.values()]
-
-
-def _title(panel: Panel) -> str:
-    return f"{panel.data}, recipe {panel.recipe}, {panel.split} split"
 
 
 def _rows(panel: Panel) -> list[str]:
@@ -214,7 +214,7 @@ def _lead(group: Sequence[Panel]) -> str:
     return f"Beside ours: {table.source}. {' '.join(table.note.split())}"
 
 
-def _gaps(panel: Panel) -> Drawing | None:
+def _gaps(panel: Panel, apart: str) -> Drawing | None:
     """Grouped bars of the paired differences to Random, with their 95 % intervals."""
     methods = [row for row in _rows(panel) if row in panel.condensed]
     columns = [*_ordered(panel), *(name for name in AVERAGES if MEANS[name] in panel.members)]
@@ -235,16 +235,16 @@ def _gaps(panel: Panel) -> Drawing | None:
     sets = max((pair.n for row in methods for name in panel.seen
                 if (pair := panel.paired(row, "random", name))), default=0)  # fmt: skip
     return Drawing(
-        slug(f"gap to random {panel.data} {style.count(panel.per_class)}"),
+        slug(f"gap to random {panel.data} {style.count(panel.per_class)} {apart}"),
         f"Gap to Random: {panel.title}",
-        f"Paired differences in points; lines are 95 % t-intervals over up to {sets} sets. As "
-        "HMDC's Figures 1 and 2.",
+        f"Paired differences in points; lines are 95 % t-intervals over up to {sets} sets. In "
+        "the layout of HMDC's Figures 1 and 2.",
         f"Grouped bars of the gap to Random of {', '.join(methods)} on {', '.join(columns)}.",
         _grouped(columns, values),
     )
 
 
-def _published_gaps(panel: Panel, table: Published) -> Drawing | None:
+def _published_gaps(panel: Panel, table: Published, apart: str) -> Drawing | None:
     """The published panel: differences of the printed means to Random's; None without Random."""
     block = next((one for one in table.blocks if one.per_class == panel.per_class), None)
     if block is None or "random" not in block.rows:
@@ -256,7 +256,7 @@ def _published_gaps(panel: Panel, table: Published) -> Drawing | None:
         if method != "random"
     }
     return Drawing(
-        slug(f"gap to random published {panel.data} {block.per_class}"),
+        slug(f"gap to random published {panel.data} {block.per_class} {apart}"),
         f"Gap to Random as published, {block.per_class} per class (data set disputed)",
         f"Differences of printed means, misprints and all: {table.source}.",
         f"Grouped bars of the published gap to Random of {', '.join(values)}.",

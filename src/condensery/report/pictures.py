@@ -6,8 +6,12 @@ import base64
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from condensery.report.gather import RunFiles, mapping
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 PADDING = 2  # white pixels around each sample of a preview
 ENLARGED = 64  # previews enlarge small samples to about this many pixels
@@ -98,30 +102,75 @@ def _per_class(run: RunFiles) -> int:
 
 def _cut(run: RunFiles, step: int) -> list[str]:
     """Samples of a preview in stored order, at their own size; empty if they cannot be cut."""
+    stored = run.card.get("stored_samples")
+    if not isinstance(stored, int):
+        return []
+    return cut(run.previews[step], mapping(run.card.get("modality")).get("shape"), stored)
+
+
+def cut(file: Path, shape: Any, count: int) -> list[str]:
+    """Samples of a sheet of images, row by row, at their own size; empty if they cannot be cut.
+
+    Args:
+        shape: of a sample, as its card tells it. count: samples; of very many a sheet shows some.
+
+    Raises:
+        OSError: there is no such file, or it is no picture.
+    """
     from PIL import Image
 
-    shape = mapping(run.card.get("modality")).get("shape")
-    stored = run.card.get("stored_samples")
-    if not (isinstance(shape, list) and len(shape) == 3 and isinstance(stored, int)):
+    if not (isinstance(shape, list) and len(shape) == 3):
         return []
     if not all(isinstance(side, int) and side > 0 for side in shape):
         return []
     times = max(1, round(ENLARGED / max(shape[1:])))
     height, width = times * shape[1] + PADDING, times * shape[2] + PADDING
-    with Image.open(run.previews[step]) as opened:
+    with Image.open(file) as opened:
         sheet = opened.convert("RGB")
     columns, rows = (sheet.width - PADDING) // width, (sheet.height - PADDING) // height
     fits = sheet.size == (columns * width + PADDING, rows * height + PADDING)
-    if not fits or columns * rows < min(stored, 200):
+    if not fits or columns * rows < min(count, 200):
         return []
     tiles = []
-    for position in range(min(stored, columns * rows)):
+    for position in range(min(count, columns * rows)):
         left, top = PADDING + position % columns * width, PADDING + position // columns * height
         tile = sheet.crop((left, top, left + width - PADDING, top + height - PADDING))
-        buffer = io.BytesIO()
-        tile.resize((shape[2], shape[1]), Image.Resampling.NEAREST).save(buffer, "PNG")
-        tiles.append(encoded(buffer.getvalue()))
+        tiles.append(_png(tile.resize((shape[2], shape[1]), Image.Resampling.NEAREST)))
     return tiles
+
+
+def framed(file: Path, columns: Any, count: int) -> list[str]:
+    """Samples of a sheet of spectrograms, each in a frame of its own; empty if they cannot be cut.
+
+    Args:
+        columns: of the sheet. count: samples.
+
+    Raises:
+        OSError: there is no such file, or it is no picture.
+    """
+    from PIL import Image
+
+    if not isinstance(columns, int) or not 0 < columns <= count:
+        return []
+    with Image.open(file) as opened:
+        sheet = opened.convert("L")
+    rows = -(-count // columns)
+    if sheet.width % columns or sheet.height % rows:
+        return []
+    width, height = sheet.width // columns, sheet.height // rows
+    corners = [(place % columns * width, place // columns * height) for place in range(count)]
+    return [
+        _png(sheet.crop((left + PADDING, top + PADDING, left + width - PADDING,
+                         top + height - PADDING)))
+        for left, top in corners
+    ]  # fmt: skip
+
+
+def _png(picture: Image.Image) -> str:
+    """A picture as a data address."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return encoded(buffer.getvalue())
 
 
 def _at(tiles: list[str], position: int) -> str | None:

@@ -31,7 +31,8 @@ def sections(gathered: Gathered, shown: Sequence[Panel]) -> list[Section]:
     left = len(sounding) - MOST_RUNS
     lead = "All stored clips of a set, class by class, one after the other."
     legend = f"The sounds of {left} more runs lie in their previews/." if left > 0 else ""
-    return [Section("Sounds", lead, legend=legend, fragment="".join(parts), notes=tuple(notes))]
+    fragment = f'<div class="beside">{"".join(parts)}</div>'
+    return [Section("Sounds", lead, legend=legend, fragment=fragment, notes=tuple(notes))]
 
 
 def _files(run: RunFiles) -> dict[int, Path]:

@@ -27,7 +27,8 @@ def sections(gathered: Gathered, shown: Sequence[Panel]) -> list[Section]:
             "A position holds several tokens, which words cannot show.")  # fmt: skip
     left = len(readable) - MOST_RUNS
     legend = f"The texts of {left} more runs lie in their previews/." if left > 0 else ""
-    return [Section("Texts", lead, legend=legend, fragment="".join(parts))]
+    fragment = f'<div class="beside">{"".join(parts)}</div>'
+    return [Section("Texts", lead, legend=legend, fragment=fragment)]
 
 
 def _files(run: RunFiles) -> dict[int, Path]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from condensery.records import Record
 from condensery.report import style
 from condensery.report.figures import Drawing, dressed, legend_above, panes, slug
 from condensery.report.gather import Gathered, RunFiles, mapping
+from condensery.report.nearest import nearest
 from condensery.report.panels import Panel
-from condensery.report.pictures import encoded
 from condensery.report.sections import Section
 from condensery.report.tables import Cell, Grid
 from condensery.scores import (
+    Dependency,
     Score,
     augmentation_robust_of,
     held_out_worst,
@@ -31,81 +31,95 @@ def sections(gathered: Gathered, shown: Sequence[Panel]) -> list[Section]:
              for one in (_dependency(panel, shown), _label_robust(panel, shown),
                          _augmentation_robust(panel, shown)) if one]  # fmt: skip
     found += [one for one in (_costs(gathered.runs),) if one]
-    for run in gathered.runs[:MOST_RUNS]:
-        found += [one for one in (_neighbours(run), _embeddings(run)) if one]
+    return found + _of_runs(gathered.runs)
+
+
+def _of_runs(runs: Sequence[RunFiles]) -> list[Section]:
+    """Nearest samples and embeddings of the first runs that have some; the others are named."""
+    found: list[Section] = []
+    for make, file in ((nearest, "neighbours.json"), (_embeddings, "embeddings.json")):
+        held = [run for run in runs if run.read(file)]
+        found += [one for run in held[:MOST_RUNS] if (one := make(run)) is not None]
+        left = ", ".join(run.name for run in held[MOST_RUNS:])
+        if left and found:
+            notes = (*found[-1].notes, f"{file} is not shown of {left}")
+            found[-1] = dataclasses.replace(found[-1], notes=notes)
     return found
 
 
 def _equal(panel: Panel, row: str) -> str:
     """The random samples that a row is measured by: packed like it, of equal bytes."""
-    return "random packed" if panel.packs(row) else "random"
-
-
-def _read(run: RunFiles, name: str) -> dict[str, Any]:
-    """A file of a run; empty where it is not there or cannot be read."""
-    try:
-        return mapping(json.loads((run.path / name).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}
+    name = "random packed" if panel.packs(row) else "random"
+    return panel.counterpart(row, name) or name
 
 
 def _dependency(panel: Panel, shown: Sequence[Panel]) -> Section | None:
-    """Model dependency of the condensed rows, over all sizes; once, at the smallest of them."""
+    """Model dependency of the condensed rows, over all sizes; once, at the first of them."""
     alike = [one for one in shown if (one.data, one.recipe, one.split, one.labels)
              == (panel.data, panel.recipe, panel.split, panel.labels)]  # fmt: skip
     if panel is not alike[0] or len(panel.seen) < 2:
         return None
-    records: list[Record] = [one for other in alike for one in other.records]
+    told = _dependencies(alike)
+    if not told:
+        return None
     rows = []
-    for row in dict.fromkeys(row for other in alike for row in other.condensed):
-        for one in model_dependency(records, row, _equal(panel, row)):
-            if one.sd is None or one.spread is None:
-                continue
-            own = [record for record in records if record.per_class == one.per_class]
-            worst = held_out_worst(own, row, _equal(panel, row))
+    for row, found in told.items():
+        for own, one in found:
+            worst = held_out_worst(own.records, row, _equal(own, row))
             count = style.count(one.per_class)
             cells = (Cell(style.points(one.sd)), Cell(style.points(one.spread)),
                      Cell(style.HOLE if worst is None else style.signed(worst)))  # fmt: skip
-            rows.append((f"{row} {count}", Cell(f"{style.look(row).label}, {count} per class"),
-                         cells))  # fmt: skip
-    if not rows:
-        return None
+            head = Cell(f"{style.look(row).label}, {count} per class",
+                        f"gap to {style.look(_equal(own, row)).label}")  # fmt: skip
+            rows.append((f"{row} {count}", head, cells))
     heads = (Cell("deviation", "over networks"), Cell("range", "over networks"),
              Cell("worst network", "picked by the other sets"))  # fmt: skip
-    drawn = _dependency_curves(records, alike)
+    name = slug(f"dependency {panel.data} {panel.apart(shown)}")
+    drawn = _dependency_curves(told, name)
     return Section(
-        f"Model dependency: {panel.data}, recipe {panel.recipe}",
+        f"Model dependency: {panel.conditions}",
         "How much the gap to Random hangs on the network, in points: a set that serves all alike "
-        "has a small deviation.",
+        "has a small deviation. Packed sets are measured by packed Random, size by size.",
         (Grid("Gap to Random over networks", "trained on", heads, tuple(rows)),),
-        (drawn,) if drawn else (), open=False, name=slug(f"dependency {panel.data} {panel.recipe}"),
+        (drawn,) if drawn else (), open=False, name=name,
     )  # fmt: skip
 
 
-def _dependency_curves(records: Sequence[Record], alike: Sequence[Panel]) -> Drawing | None:
+def _dependencies(alike: Sequence[Panel]) -> dict[str, list[tuple[Panel, Dependency]]]:
+    """What each condensed row's gap to Random of its own size hangs on networks, by size."""
+    found: dict[str, list[tuple[Panel, Dependency]]] = {}
+    for panel in sorted(alike, key=lambda one: one.per_class):
+        for row in panel.condensed:
+            (one,) = model_dependency(panel.records, row, _equal(panel, row))
+            if one.sd is not None:
+                found.setdefault(row, []).append((panel, one))
+    return found
+
+
+def _dependency_curves(
+    told: Mapping[str, Sequence[tuple[Panel, Dependency]]], name: str
+) -> Drawing | None:
     """The deviation over networks against samples per class; None with one size only."""
-    curves = {}
-    for row in dict.fromkeys(row for panel in alike for row in panel.condensed):
-        found = model_dependency(records, row, _equal(alike[0], row))
-        told = [one for one in found if one.sd is not None]
-        if len(told) > 1:
-            curves[row] = ([one.per_class for one in told], [100 * (one.sd or 0) for one in told])
+    curves = {row: [(one.per_class, 100 * (one.sd or 0)) for _, one in found]
+              for row, found in told.items() if len(found) > 1}  # fmt: skip
     if not curves:
         return None
     with dressed():
         figure, (axes,) = panes(1, each=2.6)
-        for row, (counts, values) in curves.items():
+        for row, points in curves.items():
             look = style.look(row)
-            axes.plot(counts, values, marker=look.marker, color=look.colour, label=look.label)
+            axes.plot(*zip(*points, strict=True), marker=look.marker, color=look.colour,
+                      label=look.label)  # fmt: skip
         axes.set_xscale("log")
-        ticks = sorted({count for counts, _ in curves.values() for count in counts})
+        ticks = sorted({count for points in curves.values() for count, _ in points})
         axes.set_xticks(ticks, [style.count(one) for one in ticks])
         axes.minorticks_off()
+        axes.set_ylim(bottom=0)
         axes.set_xlabel("stored samples per class")
         axes.set_ylabel("deviation over networks")
         legend_above(figure, axes)
     return Drawing(
-        slug(f"dependency {alike[0].data}"), "Model dependency against samples per class",
+        name, "Model dependency against samples per class",
         "Standard deviation over networks of the gap to Random, in points.",
         f"Curves of the model dependency of {', '.join(curves)}.", figure,
     )  # fmt: skip
@@ -169,7 +183,7 @@ def _score_cell(score: Score | None) -> Cell:
 
 def _costs(runs: Sequence[RunFiles]) -> Section | None:
     """What sets took, and after how many trainings they have paid off."""
-    told = [(run, found) for run in runs if (found := _read(run, "costs.json"))]
+    told = [(run, found) for run in runs if (found := run.read("costs.json"))]
     if not told:
         return None
     heads = (Cell("target", "points"), Cell("made", "seconds"), Cell("training", "seconds"),
@@ -199,32 +213,9 @@ def _costs(runs: Sequence[RunFiles]) -> Section | None:
     )  # fmt: skip
 
 
-def _neighbours(run: RunFiles) -> Section | None:
-    """Each synthetic sample above its nearest real one."""
-    found = _read(run, "neighbours.json")
-    places = [run.path / str(name) for name in found.get("pictures", [])]
-    if not found or not all(place.is_file() and place.suffix == ".png" for place in places):
-        return None
-    from markupsafe import escape
-
-    shown = "".join(
-        f'<figure><img alt="{escape(title)}" style="max-width:100%" '
-        f'src="{encoded(place.read_bytes())}"><figcaption>{escape(title)}</figcaption></figure>'
-        for title, place in zip(("decoded samples", "their nearest real samples"), places,
-                                strict=False)
-    )  # fmt: skip
-    distances = [float(one["distance"]) for one in found.get("nearest", [])]
-    told = ""
-    if distances:
-        told = (f"Distances (root mean square, data-normalised): {min(distances):.2f} to "
-                f"{max(distances):.2f}. ")  # fmt: skip
-    return Section(f"Nearest real samples: {run.name}", f"{told}Of each: {found.get('note', '')}.",
-                   fragment=shown, open=False)  # fmt: skip
-
-
 def _embeddings(run: RunFiles) -> Section | None:
     """Real and synthetic samples in a plane."""
-    found = _read(run, "embeddings.json")
+    found = run.read("embeddings.json")
     points = found.get("points") or []
     if not points:
         return None

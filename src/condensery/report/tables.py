@@ -59,6 +59,15 @@ def results(panel: Panel) -> Grid:
     return Grid(panel.title, "trained on", (*heads, *cost), tuple(rows))
 
 
+def beside(panel: Panel) -> tuple[Grid, ...]:
+    """Random samples with hard labels in all bytes of soft labels: a table of its own, or none."""
+    if panel.beside is None:
+        return ()
+    caption = (f"Beside it, with hard labels: real samples in all bytes, those of the soft labels "
+               f"too ({panel.conditions})")  # fmt: skip
+    return (dataclasses.replace(results(panel.beside), caption=caption),)
+
+
 def head(panel: Panel, name: str) -> Cell:
     """A column's name, with its mark and family."""
     if name in panel.seen:
@@ -163,6 +172,7 @@ def gap_cell(panel: Panel, row: str, against: str, model: str) -> Cell:
     line = panel.lines.get((row, found.network))
     sets = pair.n if pair.unit == "sets" else 1
     parts.append(f"n = {sets}, m = {line.seeds if line else style.HOLE}")
+    parts += [f"mean of {pair.draws} draws"] if pair.draws > 1 else []
     parts += ["all differences equal"] if pair.tied else []
     parts += [found.network] if model == "worst" else []
     kind = {"above": "above", "below": "below"}.get(pair.verdict or "", "")
@@ -198,7 +208,9 @@ def markdown(shown: Sequence[Panel]) -> str:
     for panel in shown:
         parts += [f"## {_escape(panel.title)}", *map(_claim, panel.claims)]
         parts += [_markdown_grid(headline(panel))] if panel.condensed else []
-        parts += [_markdown_grid(results(panel)), LEGEND]
+        parts += [_markdown_grid(results(panel)), LEGEND, *([panel.few] if panel.few else [])]
+        for grid in beside(panel):
+            parts += [f"### {_escape(grid.caption)}", _markdown_grid(grid)]
         for row in panel.condensed:
             parts += [f"### Differences: {_escape(style.look(row).label)}"]
             parts += [_markdown_grid(differences(panel, row)), GAP_LEGEND]
@@ -260,7 +272,8 @@ def write_csv(shown: Sequence[Panel], records: Iterable[Record], out: Path) -> l
 
     Accuracies and differences are parts of 1, as in records; an empty field is a hole.
     """
-    means = [_mean_values(panel, row, model) for panel in shown
+    beside = [panel.beside for panel in shown if panel.beside is not None]
+    means = [_mean_values(panel, row, model) for panel in (*shown, *beside)
              for row in panel.rows for model in (*panel.seen, *panel.means)]  # fmt: skip
     pairs = [
         values

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from condensery.records import Record
 from condensery.report import style
 from condensery.report.panels import Panel, counts, panels
-from condensery.report.tables import LEGEND, Cell, results
+from condensery.report.tables import LEGEND, Cell, beside, results
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,7 +30,10 @@ def terminal_table(records: Iterable[Record]) -> Table:
     for panel in shown:
         whole.add_row(Text(panel.title, "bold"))
         whole.add_row(_terminal_results(panel))
-        whole.add_row(Text(f"{_shared(panel)}{LEGEND}", "dim"))
+        whole.add_row(Text(" ".join(filter(None, (_shared(panel) + LEGEND, panel.few))), "dim"))
+        for grid in beside(panel):
+            whole.add_row(Text(grid.caption, "bold"))
+            whole.add_row(_terminal_results(panel.beside or panel))
         for claim in panel.claims:
             whole.add_row(Text(f"\n{claim.numbers} {claim.verdict}"))
         for note in dict.fromkeys(panel.notes):
