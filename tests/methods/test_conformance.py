@@ -43,11 +43,12 @@ MORE = [
     if getattr(case, kind) is not None
 ]
 works = pytest.mark.parametrize(("name", "kind"), WORKS)
-# Also with one peer and with three, and with sets that are stored in another form.
+# Also sets that are stored in another form, with one peer and three; test_hmdc.py goes on with
+# three peers of HMDC.
 works_and_more = pytest.mark.parametrize(
     ("name", "kind", "variant"),
     [pytest.param(*one.values, next(iter(PROBLEMS[one.values[1]])), id=one.id) for one in WORKS]
-    + MORE,
+    + [one for one in MORE if not one.values[0].startswith("hmdc of three")],
 )
 
 
@@ -175,10 +176,10 @@ def test_four_steps_are_two_steps_and_a_resume_and_two_steps_bit_for_bit(
 def test_the_same_seed_gives_the_same_set_and_another_seed_another(name: str, kind: str) -> None:
     case, problem = CASES[name], first_problem(kind)
     torch.manual_seed(1)
-    first = execute(run_of(case, problem, steps=2), quiet=True)
+    first = execute(run_of(case, problem, steps=1), quiet=True)
     torch.manual_seed(2)  # a method that draws from the global generator is found out
-    again = execute(run_of(case, problem, steps=2), quiet=True)
-    other = execute(run_of(case, problem, steps=2, seed=1), quiet=True)
+    again = execute(run_of(case, problem, steps=1), quiet=True)
+    other = execute(run_of(case, problem, steps=1, seed=2), quiet=True)
     assert same(leaves(first), leaves(again))
     assert same(leaves(first), leaves(other)) != case.draws
 
@@ -209,7 +210,7 @@ def test_a_method_touches_nothing_but_its_own_state(name: str, kind: str) -> Non
     assert same(global_state(), before)
 
 
-# Two share three classes unequally; that three can is no matter of what a sample is.
+# Two share three classes unequally, or two: how many there are is no matter of what a sample is.
 @pytest.mark.parametrize(
     ("size", "name", "kind"),
     [pytest.param(size, *work.values, id=f"{size}-{work.id}") for work in WORKS
