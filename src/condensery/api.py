@@ -32,6 +32,7 @@ from condensery.evaluate.grid import OnRecord
 from condensery.evaluate.precision import Precision, precision_from
 from condensery.evaluate.runs import draws_beside, enough_draws
 from condensery.evaluate.train import family_of
+from condensery.evaluate.usual import usual_networks
 from condensery.methods import METHODS, Method, name_of
 from condensery.methods.base import Info
 from condensery.models import PeerSpec
@@ -117,7 +118,7 @@ def condense(
 def evaluate(
     subject: SyntheticSet | str | Path | Sequence[str | Path],
     data: Any = None,
-    models: Sequence[str | PeerSpec] = ("convnet3", "vit_mini"),
+    models: Sequence[str | PeerSpec] | None = None,
     *,
     recipe: str | Recipe = "hmdc",
     seeds: Sequence[int] = (0, 1, 2),
@@ -142,7 +143,8 @@ def evaluate(
         subject: a run directory, several, or a ``SyntheticSet``. Records of a run are added to its
             ``records.jsonl``, and cells that stand there are not run again.
         data: as in ``condense``; None: what the run was condensed from.
-        models: names of networks, or ``PeerSpec`` for weights or an input size.
+        models: names of networks, or ``PeerSpec`` for weights or an input size; None: two usual
+            ones for each run's kind of data (``evaluate.usual``), such as ``convnet3, vit_mini``.
         recipe: a name of ``RECIPES`` or a ``Recipe``. epochs, updates: shorten it.
         seeds: evaluation seeds. split: ``test``, or ``val`` for what is chosen by results.
         rows: baselines to stand beside the set: ``random``, ``kmeans``, ``mean``, ``herding``, and
@@ -173,19 +175,23 @@ def evaluate(
         UsageError: what was asked for cannot be; says what to do instead.
         RunError: it went wrong on the way; finished cells are kept.
     """
-    for one in models:  # an unknown name is said before data are loaded
+    for one in models or ():  # an unknown name is said before data are loaded
         family_of(PeerSpec(one) if isinstance(one, str) else one, modules)
     recipe_from(recipe)
     precision_from(precision)
     taught, measure, trials = labels_from(labels), *_way(rate)
     place, found = pick_device(device), []
     runs = _runs(subject, data, data_dir, rows, draws, taught, modules)
-    cells = [search.trainings(run.sets(), len(models), len(seeds), trials) for run, _ in runs]
+    named = [usual_networks(run.modality) if models is None else models for run, _ in runs]
+    cells = [
+        search.trainings(run.sets(), len(own), len(seeds), trials)
+        for (run, _), own in zip(runs, named, strict=True)
+    ]
     for number, (run, problem) in enumerate(runs):
         found += measure(
             run.rows,
             problem,
-            models,
+            named[number],
             recipe=recipe,
             seeds=seeds,
             split=split,

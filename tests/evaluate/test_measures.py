@@ -48,6 +48,14 @@ def test_a_real_sample_is_found_as_what_it_is_packed_or_not(problem, drawn, fact
     assert [int(problem.train.labels[one.position]) for one in found] == labels
 
 
+def test_a_clip_that_sounds_like_a_real_one_is_not_taken_for_it():
+    problem = sounds()
+    made = random_start(problem, 2, problem.modality.codec(), Streams(0))
+    assert all(one.leaked for one in neighbours(made, problem))
+    made.stored["wave"] = made.stored["wave"].roll(1600, -1)
+    assert not any(one.leaked for one in neighbours(made, problem)), "shifted, but other samples"
+
+
 def test_the_nearest_is_that_of_a_loop_over_all_samples_of_the_class(problem, drawn):
     noisy = drawn(per_class=2)
     generator = torch.Generator().manual_seed(0)

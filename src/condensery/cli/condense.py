@@ -19,8 +19,11 @@ COMMAND = "condensery condense"
 NEXT = {
     "image": ("--models", "convnet3,vit_mini,resnet_mini,mlp", "--recipe", "quick"),
     "audio": ("--models", "audio_cnn,spectrogram_cnn", "--recipe", "sound"),
+    "logmel": ("--models", "spectrogram_cnn", "--recipe", "sound"),
     "text": ("--models", "lstm", "--recipe", "text"),
 }
+# Of spectrograms: they cannot be listened to.
+SHOWN = {"image": "pictures", "audio": "sounds", "logmel": "pictures", "text": "texts"}
 ABOUT = """\
 Make a synthetic set of DATA: a built-in name (condensery list data), a Hugging Face hub id, or a
 path: a folder of class folders (images, sounds, texts), parquet or csv files, an .npz.
@@ -86,15 +89,13 @@ def run(arguments: Sequence[str]) -> None:
         f"made: {len(synthetic)} stored samples of {synthetic.classes} classes{decoded}, "
         f"{synthetic.nbytes():,} bytes; steps: {about['steps']}, seconds: {about['seconds']:.0f}"
     )
-    print(f"run: {out} (the set: synthetic/, {shown_as(synthetic.modality)}: previews/)")
-    usual = NEXT.get(synthetic.modality.kind, ())
-    next_command("condensery", "evaluate", out, *usual)
+    print(f"run: {out} (the set: synthetic/, {SHOWN[stored_as(synthetic.modality)]}: previews/)")
+    next_command("condensery", "evaluate", out, *NEXT[stored_as(synthetic.modality)])
 
 
-def shown_as(modality: Modality) -> str:
-    """What the previews are; those of spectrograms cannot be listened to."""
-    kinds = {"image": "pictures", "audio": "sounds", "text": "texts"}
-    return "pictures" if getattr(modality, "form", "") == "logmel" else kinds[modality.kind]
+def stored_as(modality: Modality) -> str:
+    """The kind of the samples of a set; ``logmel`` of spectrograms, which not all networks read."""
+    return "logmel" if getattr(modality, "form", None) == "logmel" else modality.kind
 
 
 def page_for(arguments: Sequence[str]) -> Page:

@@ -102,7 +102,7 @@ def options() -> tuple[Option, ...]:
 
     return (
         Option("--models", "networks to train (condensery list models)", "A,B,...",
-               tuple[PeerSpec, ...], "convnet3,vit_mini"),
+               tuple[PeerSpec, ...], "by kind of data: convnet3,vit_mini for images"),
         Option("--data", "the data that test them", "DATA", standard="what the run was made from"),
         DATA_DIR,
         Option("--split", "val for what is chosen by results, test for the last number",

@@ -16,6 +16,7 @@ from condensery.core.teacher import teacher
 from condensery.data.problem import Problem
 from condensery.evaluate.baselines import USUAL, baselines
 from condensery.evaluate.soft import HARD, Labels, Lesson
+from condensery.modality import Modality
 from condensery.streams import Streams
 
 DRAWS = 10  # of the random rows of a comparison, over all of its condensed sets: the least
@@ -40,6 +41,11 @@ class RunRows(NamedTuple):
     def sets(self) -> int:
         """How many there are, all rows together."""
         return sum(len(sets) for sets in self.rows.values())
+
+    @property
+    def modality(self) -> Modality:
+        """Of the run's own set."""
+        return list(self.rows.values())[-1][0][1].modality
 
 
 def rows_of(

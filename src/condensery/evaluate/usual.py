@@ -1,11 +1,11 @@
-"""The network and the recipe that a measure of a run takes when nobody names one."""
+"""Networks and recipe that are taken for a kind of data when nobody names any."""
 
 from __future__ import annotations
 
 from condensery.core.teacher import TEACHER
 from condensery.errors import UsageError
 from condensery.evaluate.recipes import RECIPES, Recipe
-from condensery.modality import Modality
+from condensery.modality import Modality, Sound
 from condensery.models.backbone import PeerSpec
 
 USUAL: dict[str, tuple[PeerSpec, Recipe]] = {
@@ -20,6 +20,19 @@ USUAL: dict[str, tuple[PeerSpec, Recipe]] = {
         RECIPES["text"],
     ),
 }
+
+NETWORKS: dict[str, tuple[str, ...]] = {
+    "image": ("convnet3", "vit_mini"),
+    "audio": ("audio_cnn", "spectrogram_cnn"),
+    "text": ("lstm", "bert_mini"),
+}
+
+
+def usual_networks(modality: Modality) -> tuple[str, ...]:
+    """Networks that a set is judged by: two unlike ones of its kind; of spectrograms the one."""
+    if isinstance(modality, Sound) and modality.form == "logmel":
+        return ("spectrogram_cnn",)
+    return NETWORKS[modality.kind]
 
 
 def usual(modality: Modality) -> tuple[PeerSpec, Recipe]:
