@@ -55,6 +55,8 @@ addEventListener("load", () => {
     letters: Math.min(...written.map(size)),
     figures: drawn.length,
     labels: Math.min(...drawn),
+    crowded: [...document.querySelectorAll("th, td, li, figcaption, .claim")]
+      .filter(one => one.scrollWidth > one.clientWidth + 1).length,
     contrast: Math.min(...written.map(contrast)),
     faint: written.reduce((a, b) => contrast(a) < contrast(b) ? a : b).outerHTML.slice(0, 80)
       .replace(/"/g, "'"),
@@ -181,6 +183,7 @@ def told(request: pytest.FixtureRequest, chromium: str, page: Path) -> dict[str,
 def test_nothing_breaks_and_nothing_scrolls_sideways(told: dict[str, str]) -> None:
     assert int(told["content"]) <= int(told["window"])
     assert told["broken"] == "0"
+    assert told["crowded"] == "0", "a text reaches over the edge of its cell"
     assert told["dead"] == "0", "an entry of the contents leads nowhere"
     assert not told["console"]
 

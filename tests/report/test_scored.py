@@ -115,9 +115,9 @@ def test_two_recipes_and_splits_on_one_data_set_keep_their_own_curves(tmp_path: 
     found = [one for one in sections(gather(tmp_path), panels(records))
              if one.title.startswith("Model")]  # fmt: skip
     assert len({one.title for one in found}) == 4
-    assert sorted(one.drawings[0].name for one in found) == [
+    assert {one.drawings[0].name for one in found} == {
         f"dependency-digits-{recipe}-{split}" for recipe in ("quick", "quick-plain")
-        for split in ("test", "val")]  # fmt: skip
+        for split in ("test", "val")}  # fmt: skip
 
 
 def test_costs_neighbours_and_embeddings_are_read_from_the_run(tmp_path: Path) -> None:
@@ -150,3 +150,19 @@ def test_a_plain_recipe_alters_nothing(name: str) -> None:
     plain = recipe_from(f"{name}-plain")
     assert (plain.operations, plain.mix, plain.name) == ((), 0.0, f"{name}-plain")
     assert plain.lr == RECIPES[name].lr and plain.updates == RECIPES[name].updates
+
+
+def test_runs_with_something_to_show_are_shown_wherever_they_stand(tmp_path: Path) -> None:
+    points = [{"kind": "real", "label": 0, "pca": [0, 0], "tsne": [0, 0]}]
+    places = []
+    for number in range(9):
+        place = tmp_path / f"run{number}"
+        append(place / "records.jsonl", [record(replicate=number)])
+        if number > 1:
+            (place / "embeddings.json").write_text(json.dumps({"network": "mlp", "points": points}))
+        places.append(place)
+    gathered = gather(places)
+    found = [one for one in sections(gathered, panels(gathered.records))
+             if one.title.startswith("Real and synthetic")]  # fmt: skip
+    assert [one.title[-4:] for one in found] == [f"run{number}" for number in range(2, 8)]
+    assert found[-1].notes == ("embeddings.json is not shown of run8",)

@@ -201,10 +201,10 @@ def _audited(group: Sequence[Panel]) -> list[Grid]:
         return []
     counts = {_table_name(one.model): one.parameters for panel in group for one in panel.records
               if one.parameters}  # fmt: skip
-    rows = tuple((str(place), Cell(one.where), (Cell(one.kind), Cell(one.text)))
+    rows = tuple((str(place), Cell(one.where), (Cell(one.kind), Cell(one.text, "", "words")))
                  for place, one in enumerate(audit(table, counts)))  # fmt: skip
     title = f"What does not fit in the published table ({table.source}), found from its columns"
-    return [Grid(title, "where", (Cell("kind"), Cell("what")), rows)] if rows else []
+    return [Grid(title, "where", (Cell("kind"), Cell("what", "", "words")), rows)] if rows else []
 
 
 def _lead(group: Sequence[Panel]) -> str:
