@@ -69,12 +69,14 @@ def _pairs(found: dict[str, Any], names: list[str]) -> list[Pair]:
     pairs = []
     listed = found.get("nearest")
     for one in listed if isinstance(listed, list) else []:
-        told = [mapping(one).get(name) for name in ("sample", "label", "position", "distance")]
+        told: list[Any] = [mapping(one).get(name)
+                           for name in ("sample", "label", "position", "distance")]  # fmt: skip
         if not all(number(value) for value in told):
             continue
         sample, label, position = (int(value) for value in told[:3])
+        distance = float(told[3])
         name = names[label] if 0 <= label < len(names) else str(label)
-        pairs.append(Pair(sample, name, position, float(told[3]), told[3] < least))
+        pairs.append(Pair(sample, name, position, distance, distance < least))
     return pairs
 
 
