@@ -26,7 +26,9 @@ finished training is never done twice. Each cell is an ordinary run directory be
     (
         Option("--out", "the study's directory", "DIR", standard="runs/NAME-SIZE"),
         Option("--size", "paper: as published, for a GPU; mini: what two cores finish; smoke: "
-               "seconds", "paper|mini|smoke", Literal["paper", "mini", "smoke"], "paper"),
+               "seconds; released: as the released code does it, of table2 and table3, for a GPU",
+               "paper|mini|smoke|released",
+               Literal["paper", "mini", "smoke", "released"], "paper"),
         Option("--dry-run", "only say which cells there are, and how long they take by a few "
                "measured steps of each kind", kind=None),
         Option("--patience", "seconds that each of these measurements may take", "X", float, "60"),

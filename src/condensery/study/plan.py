@@ -16,7 +16,7 @@ from condensery.methods import METHODS
 from condensery.models import PeerSpec
 from condensery.presets import PRESETS
 
-Size = Literal["paper", "mini", "smoke"]
+Size = Literal["paper", "mini", "smoke", "released"]
 SIZES = typing.get_args(Size)
 
 
@@ -74,7 +74,6 @@ class Study:
     title: str = ""
     about: str = ""
     source: str = ""
-
 
     @property
     def random_draws(self) -> int:
