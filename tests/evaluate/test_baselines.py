@@ -7,10 +7,13 @@ import dataclasses
 import pytest
 import torch
 
+from cases import texts
+from condensery.core.starts import odds_start
 from condensery.errors import UsageError
 from condensery.evaluate import baselines
-from condensery.evaluate.baselines import fitting
-from condensery.modality import Pixels
+from condensery.evaluate.baselines import AS_MANY, fitting, planned
+from condensery.modality import Pixels, SoftTokens
+from condensery.streams import Streams
 
 
 def test_an_unpacked_set_stands_beside_plain_rows_only(problem, drawn):
@@ -77,3 +80,19 @@ def test_an_unknown_baseline_names_the_known_ones(problem, drawn):
         baselines(problem, [(0, drawn())], name="ours", which=("herd",))
     with pytest.raises(UsageError, match="no set"):
         baselines(problem, [], name="ours")
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_what_is_planned_of_rows_is_what_is_made(problem, drawn, factor):
+    ours, which = drawn(factor=factor), ("random", "mean", "full", "herding")
+    rows = baselines(problem, [(0, ours)], name="ours", which=which, draws=3)
+    made = {row: len(sets) for row, sets in rows.items() if row != "ours"}
+    assert planned(which, ours.codec, "image", 3) == made
+
+
+def test_what_is_planned_beside_a_text_is_what_is_made():
+    topics, codec = texts((30, 30, 30)), SoftTokens(5)
+    made = odds_start(topics, 1, codec, Streams(0))
+    rows = baselines(topics, [(0, made)], name="ours", which=("random", "mean"), draws=2)
+    count = {row: len(sets) for row, sets in rows.items() if row != "ours"}
+    assert AS_MANY in count and planned(("random", "mean"), codec, "text", 2) == count

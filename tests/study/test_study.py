@@ -172,7 +172,7 @@ def test_another_size_or_an_edited_plan_is_not_taken_for_done(plan: Path, tmp_pa
 def test_two_jobs_make_each_set_once(plan: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "condensery", "study", str(plan), "--size", "mini",
-               "--out", str(out)]  # fmt: skip
+               "--out", str(out), "--patience", "0"]  # fmt: skip
     jobs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     told = [one.communicate(timeout=240)[0] for one in jobs]
     assert [one.returncode for one in jobs] == [0, 0], told

@@ -31,7 +31,8 @@ finished training is never done twice. Each cell is an ordinary run directory be
                Literal["paper", "mini", "smoke", "released"], "paper"),
         Option("--dry-run", "only say which cells there are, and how long they take by a few "
                "measured steps of each kind", kind=None),
-        Option("--patience", "seconds that each of these measurements may take", "X", float, "60"),
+        Option("--patience", "seconds that each of these measurements may take; they are made "
+               "before a run too, not of size smoke; 0: none", "X", float, "60"),
         Option("--only", "cells whose name holds this", "TEXT"),
         Option("--workers", "processes, one thread each", "N", int, "1"),
         DATA_DIR,
@@ -69,19 +70,27 @@ def run(arguments: Sequence[str]) -> None:
     workers = given.values.get("workers", 1)
     if workers < 1:
         raise UsageError(f"--workers counts processes, from 1; got {workers}")
-    if given.values.get("dry_run"):
-        chosen = study.chosen_cells(plan, given.values.get("only"))
-        patience = given.values.get("patience", 60.0)
-        print(told(plan, study.estimates(plan, chosen, out, where, patience), workers))
+    dry, chosen = given.values.get("dry_run"), study.chosen_cells(plan, given.values.get("only"))
+    patience = given.values.get("patience", 60.0 if dry or size != "smoke" else 0.0)
+    found: list[Estimate] = []
+    if not dry:
+        study.check(plan, out, chosen, where)
+    if dry or patience > 0:
+        found = study.estimates(plan, chosen, out, where, patience)
+        print(told(plan, found, workers), flush=True)
+    if dry:
         print("\n".join(["", "cells:", *(f"  {cell.name}" for cell in chosen)]))
         return
+    expected = {one.what: one.seconds for one in found if one.seconds is not None and one.cells}
     page = study.run(plan, out, given.values.get("only"), workers, where,
-                     lambda line: print(line, flush=True))  # fmt: skip
+                     lambda line: print(line, flush=True), expected)  # fmt: skip
     print(f"report: {page}" if page else "nothing is finished yet")
 
 
 def told(plan: Study, found: Sequence[Estimate], workers: int) -> str:
     """The estimates as a table, and what they come to."""
+    from condensery.study import duration
+
     rows = [("what", "cells", "done", "each", "memory", "all")]
     for one in found:
         more = ">= " if one.least else ""
@@ -95,14 +104,15 @@ def told(plan: Study, found: Sequence[Estimate], workers: int) -> str:
     lines = [f"{plan.title} ({plan.source})", "", columns(rows), "",
              f"{sum(one.cells for one in found)} cells to run, {at_least}{duration(sum(known))} on "
              f"one process of this machine, {at_least}{duration(sum(known) / workers)} on "
-             f"{workers}"]  # fmt: skip
+             f"{workers}{_memory(found, workers)}"]  # fmt: skip
     lines += [f"not measured: {one.what}: {one.why}" for one in found if one.seconds is None]
     return "\n".join(lines)
 
 
-def duration(seconds: float) -> str:
-    """``12 s``, ``3.5 min``, ``2.1 h``, ``8.4 days``."""
-    for unit, size, limit in (("s", 1, 90), ("min", 60, 90 * 60), ("h", 3600, 72 * 3600)):
-        if seconds < limit:
-            return f"{seconds / size:.0f} s" if unit == "s" else f"{seconds / size:.1f} {unit}"
-    return f"{seconds / 86400:.1f} days"
+def _memory(found: Sequence[Estimate], workers: int) -> str:
+    """``; up to 2.4 GB of memory``: each process may be at the cell that takes most."""
+    known = [one.gigabytes for one in found if one.gigabytes is not None]
+    if not known:
+        return ""
+    missing = any(one.cells and one.gigabytes is None for one in found)
+    return f"; {'at least' if missing else 'up to'} {workers * max(known):.1f} GB of memory in all"

@@ -116,6 +116,24 @@ def baselines(
     return rows
 
 
+def planned(which: Sequence[str], codec: Codec, kind: str, draws: int = 1) -> dict[str, int]:
+    """The rows that ``baselines`` makes beside one set, and how many sets each has; it makes none.
+
+    Args:
+        which, draws: as there. codec: of the set. kind: of samples: ``image``, ``audio``, ``text``.
+    """
+    found = {}
+    for one in ("naive_bayes" if kind == "text" and each == "mean" else each for each in which):
+        if one == WHOLE:
+            found[one] = 1
+            continue
+        count = draws if one == "random" else 1
+        found |= {one: count} | ({f"{one} packed": count} if codec.holds > 1 else {})
+        if one == "random" and codec.holds > codec.multiplies:
+            found[AS_MANY] = count
+    return found
+
+
 def whole_data(problem: Problem, codec: Codec) -> SyntheticSet:
     """All training samples as a set: the ceiling. Class by class, in data order.
 

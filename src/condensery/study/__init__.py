@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from condensery.study.estimate import Estimate, estimates
+from condensery.study.left import Left, duration
 from condensery.study.plan import SIZES, Arm, Cell, Study, cells, names, read, sized, text
-from condensery.study.run import arm_plan, chosen_cells, run
+from condensery.study.run import arm_plan, check, chosen_cells, run
 
 __all__ = [
     "SIZES",
     "Arm",
     "Cell",
     "Estimate",
+    "Left",
     "Study",
     "arm_plan",
     "cells",
+    "check",
     "chosen_cells",
+    "duration",
     "estimates",
     "names",
     "read",

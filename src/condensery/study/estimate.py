@@ -11,11 +11,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from condensery import api, records
+from condensery import api
 from condensery.errors import CondenseryError
-from condensery.evaluate import name_of, recipe_from, shorten
+from condensery.evaluate import recipe_from, shorten
 from condensery.evaluate.train import family_of
+from condensery.modality import Pixels
 from condensery.models import PeerSpec
+from condensery.study.left import condensing, judging, sets_beside, trainings
 from condensery.study.plan import Cell, Study
 from condensery.study.run import MARK, _problem, arm_plan
 
@@ -28,7 +30,8 @@ class Estimate:
     """What cells of one kind take.
 
     Attributes:
-        what: of which kind. cells: how many are missing; done: how many are there.
+        what: of which kind: condensing an arm, or training a network.
+        cells: how many are missing; done: how many are there.
         seconds: of one cell; None where it could not be measured. least: it takes that or more.
         gigabytes: largest memory of the process that measured it; None likewise.
         why: what kept it from being measured.
@@ -74,7 +77,7 @@ def _condensing(
     study: Study, own: list[Cell], out: Path, data_dir: Path | None, patience: float
 ) -> Estimate:
     cell = own[0]
-    what = f"condense {cell.data} {cell.arm.name}, {cell.per_class} per class"
+    what = condensing(cell)
     done = sum((out / one.name / MARK).is_file() for one in own)
     if done == len(own):
         return Estimate(what, 0, done, 0.0)
@@ -91,21 +94,24 @@ def _judging(
     data_dir: Path | None,
     patience: float,
 ) -> Estimate:
-    # Each run with its start; the baselines stand beside the first arm.
-    sets = 2 * len(own) + sum(_baselines(study) for cell in own if cell.first)
-    done = sum(one.model == name_of(model) for cell in own
-               for one in records.read(out / cell.name / "records.jsonl"))  # fmt: skip
-    count = max(0, sets * len(study.evaluation_seeds) - done)
-    what = f"evaluate {own[0].data} {name_of(model)}, {own[0].per_class} per class"
+    found = [trainings(study, model, _sets(study, cell, data_dir), out / cell.name)
+             for cell in own]  # fmt: skip
+    count, done = sum(missing for missing, _ in found), sum(there for _, there in found)
+    what = judging(own[0], model)
     if not count:
         return Estimate(what, 0, done, 0.0)
     told = _apart(_measure_training, (study, own[0], model, data_dir), patience)
     return _estimate(what, count, done, told, patience)
 
 
-def _baselines(study: Study) -> int:
-    """Sets beside the first arm, were no set packed: packed ones come on top."""
-    return sum(study.random_draws if row == "random" else 1 for row in study.rows)
+def _sets(study: Study, cell: Cell, data_dir: Path | None) -> dict[str, int]:
+    """Rows that are judged with a run; where its data are not here, as if no set were packed."""
+    try:
+        problem = _problem(cell.data, study.label, study.side, data_dir)
+    except CondenseryError:  # the measurement will say so
+        return sets_beside(study, cell, Pixels(), "image")
+    codec = arm_plan(cell, problem).method.codec(problem)
+    return sets_beside(study, cell, codec, problem.modality.kind)
 
 
 def _estimate(what: str, count: int, done: int, told: Any, patience: float) -> Estimate:

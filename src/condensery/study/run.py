@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from condensery import api
 from condensery.artefact.files import write_json
 from condensery.data import Problem, load_problem
 from condensery.errors import UsageError
+from condensery.evaluate import name_of
 from condensery.evaluate.share import Claims, each, executor
 from condensery.presets import Plan
 from condensery.report import report
 from condensery.study.drawing import check_parts, sections
+from condensery.study.left import Left, condensing, judging, sets_beside, trainings
 from condensery.study.plan import Cell, Study, cells
 
 MARK = "study.json"
@@ -32,6 +34,7 @@ def run(
     workers: int = 1,
     data_dir: Path | None = None,
     tell: Tell = print,
+    expected: Mapping[str, float] | None = None,
 ) -> Path | None:
     """Do what is missing of a study, then draw what is there.
 
@@ -43,7 +46,9 @@ def run(
             for each cell.
         only: cells whose name holds this text; None: all.
         workers: processes, one thread each: runs beside one another, then trainings.
-        data_dir: where local copies of data lie. tell: called with a line for each cell.
+        data_dir: where local copies of data lie. tell: called with a line for each cell, which
+            says how much time is left, as far as that is known.
+        expected: seconds of one cell by kind, see ``Estimate.what``.
 
     Returns:
         The page, or None when no cell has been run.
@@ -53,16 +58,41 @@ def run(
         RunError: it went wrong on the way; finished cells are kept.
     """
     chosen = chosen_cells(study, only)
-    check_parts(study)
-    for data in {cell.data for cell in chosen}:
-        _problem(data, study.label, study.side, data_dir)  # what is not there is said at once
-    _condense_all(study, out, chosen, workers, data_dir, tell)
+    check(study, out, chosen, data_dir)
+    left = _left(study, out, chosen, data_dir, Left(workers, expected))
+    _condense_all(study, out, chosen, workers, data_dir, tell, left)
     for number, cell in enumerate(chosen, start=1):
         if study.models:
-            tell(f"evaluate {number}/{len(chosen)}: {cell.name}")
-            _evaluate(study, cell, out / cell.name, workers, data_dir)
+            tell(f"evaluate {number}/{len(chosen)}: {cell.name}{left.words()}")
+            _evaluate(study, cell, out / cell.name, workers, data_dir, left)
     there = [out / cell.name for cell in cells(study) if (out / cell.name / MARK).is_file()]
     return report(there, out / "report", sections(study, out)) if there else None
+
+
+def check(study: Study, out: Path, chosen: Sequence[Cell], data_dir: Path | None) -> None:
+    """Say before any time is spent what cannot be.
+
+    Raises:
+        UsageError: an unknown part of the page, data that are not here, or runs of another plan.
+    """
+    check_parts(study)
+    for cell in chosen:
+        _problem(cell.data, study.label, study.side, data_dir)
+        finished(study, cell, out / cell.name, data_dir)
+
+
+def _left(
+    study: Study, out: Path, chosen: Sequence[Cell], data_dir: Path | None, left: Left
+) -> Left:
+    """The same with all trainings in it that no record holds."""
+    for cell in chosen:
+        problem = _problem(cell.data, study.label, study.side, data_dir)
+        codec = arm_plan(cell, problem).method.codec(problem)
+        sets = sets_beside(study, cell, codec, problem.modality.kind)
+        for model in study.models:
+            missing, _ = trainings(study, model, sets, out / cell.name)
+            left.add(judging(cell, model), missing)
+    return left
 
 
 def chosen_cells(study: Study, only: str | None) -> list[Cell]:
@@ -87,10 +117,13 @@ def _condense_all(
     workers: int,
     data_dir: Path | None,
     tell: Tell,
+    left: Left,
 ) -> None:
     missing = [cell for cell in chosen if not finished(study, cell, out / cell.name, data_dir)]
     # One after another on all cores, or beside one another on one thread each.
     few = min(workers, max(1, len(missing)))
+    for cell in missing:
+        left.add(condensing(cell))
     claims = Claims(out / ".claims")
     with claims, executor(few, torch.set_num_threads, (1,)) as work:
         places = each(
@@ -101,7 +134,9 @@ def _condense_all(
         try:
             for done, (place, seconds, ours) in enumerate(places, start=1):
                 took = f"{seconds:.0f} s" if ours else "by another job"
-                tell(f"condense {done}/{len(missing)}: {missing[place].name}, {took}")
+                left.done(condensing(missing[place]), seconds if ours else None)
+                name = missing[place].name
+                tell(f"condense {done}/{len(missing)}: {name}, {took}{left.words()}")
         finally:
             work.shutdown(cancel_futures=True)
 
@@ -168,11 +203,15 @@ def mark(place: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _evaluate(study: Study, cell: Cell, place: Path, workers: int, data_dir: Path | None) -> None:
+def _evaluate(
+    study: Study, cell: Cell, place: Path, workers: int, data_dir: Path | None, left: Left
+) -> None:
+    kinds = {name_of(model): judging(cell, model) for model in study.models}
     api.evaluate(
         place, models=study.models, recipe=study.recipe, epochs=study.epochs,
         updates=study.updates, seeds=study.evaluation_seeds, draws=study.random_draws,
         rows=study.rows if cell.first else (), workers=workers, data_dir=data_dir,
+        on_record=lambda record, *_: left.done(kinds[record.model], record.seconds),
     )  # fmt: skip
 
 

@@ -1,0 +1,50 @@
+"""What a study will take: no training forgotten, none counted twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from condensery import study
+from condensery.cli.study import told
+from condensery.data import load_problem
+from condensery.evaluate import rows_of
+from condensery.records import read
+
+
+@pytest.mark.parametrize(("size", "memory"), [(1, "1.5 GB"), (3, "4.5 GB")])
+def test_a_dry_run_adds_up_hours_and_gigabytes(short_plan: Path, size: int, memory: str) -> None:
+    found = [study.Estimate("condense", 2, 0, 3600.0, False, 1.5),
+             study.Estimate("evaluate", 30, 6, 60.0, False, 0.5)]  # fmt: skip
+    said = told(study.read(short_plan, "mini"), found, size)
+    hours = study.duration((2 * 3600 + 30 * 60) / size)
+    assert f"32 cells to run, 2.5 h on one process of this machine, {hours} on {size}" in said
+    assert said.splitlines()[-1].endswith(f"; up to {memory} of memory in all")
+    unknown = [*found, study.Estimate("condense more", 1, 0, None, why="no data")]
+    assert f"at least {memory} of memory" in told(study.read(short_plan, "mini"), unknown, size)
+
+
+@pytest.mark.usefixtures("quickly")
+def test_an_estimate_counts_packed_rows_and_no_record_of_another_recipe(
+    short_plan: Path, tmp_path: Path
+) -> None:
+    mine = study.read(short_plan, "mini")
+    packed = replace(mine.arms[0], settings={"factor": 2})
+    mine = replace(mine, seeds=(0,), arms=(packed, mine.arms[1]), draws=3,
+                   rows=("random", "kmeans", "mean"))  # fmt: skip
+    (first, *_) = chosen = list(study.cells(mine))
+    found = {one.what: one for one in study.estimates(mine, chosen, tmp_path, None)}
+    # Three draws, k-means and means, plain and packed; the start and the set of both arms.
+    judging = found["evaluate digits mlp, 1 per class"]
+    assert (judging.cells, judging.done) == (2 * (3 + 1 + 1) + 2 * 2, 0)
+    study.run(mine, tmp_path, only=first.name, tell=lambda line: None)
+    written = read(tmp_path / first.name / "records.jsonl")
+    rows = rows_of(tmp_path / first.name, load_problem("digits"), mine.rows, 3).rows
+    assert len(written) == sum(map(len, rows.values())) == 12
+    other = replace(mine, updates=3)
+    for asked, there in ((mine, 12), (other, 0), (replace(mine, evaluation_seeds=(0, 1)), 12)):
+        (judging,) = [one for one in study.estimates(asked, chosen, tmp_path, None)
+                      if one.what == judging.what]  # fmt: skip
+        assert (judging.cells, judging.done) == (14 * len(asked.evaluation_seeds) - there, there)
