@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from cases import sounds, texts
-from condensery import load, study
+from condensery import condense, load, study
 from condensery.cli import main
 from condensery.data import load_problem
 from condensery.errors import UsageError
@@ -465,6 +465,24 @@ def test_table_one_has_six_methods_seven_networks_and_three_sizes_on_both_data_s
     assert study.read("figure2").data == ("cifar100",)
     shared = {cell.name for cell in study.cells(study.read("figure1"))}
     assert shared < {cell.name for cell in study.cells(paper)}
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "arm"),
+    [("table2", "paper", "dream with audio_cnn"), ("table2", "released", "dream with audio_cnn"),
+     ("table3", "paper", "dream with lstm")],
+)  # fmt: skip
+def test_published_settings_of_dream_are_run_on_sound_and_text(
+    name: str, size: str, arm: str, tmp_path: Path
+) -> None:
+    problem = sounds() if name == "table2" else texts(form="dense")
+    chosen = next(one for one in study.read(name, size).arms if one.name == arm)
+    settings = chosen.settings | {"train_samples": 32}
+    made = condense(problem, "dream", preset=chosen.preset, settings=settings, steps=1,
+                    out=tmp_path, quiet=True)  # fmt: skip
+    assert made.about["steps"] == 1 and made.decode().x.isfinite().all()
+    assert not all(torch.equal(one, load(tmp_path / "start").stored[leaf])
+                   for leaf, one in load(tmp_path).stored.items())  # fmt: skip
 
 
 def test_the_pairs_have_the_supplements_batch_sizes_and_say_whose_choice_they_are() -> None:
