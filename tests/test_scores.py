@@ -13,6 +13,7 @@ from condensery.scores import (
     augmentation_robust,
     augmentation_robust_of,
     break_even,
+    break_even_over,
     held_out_worst,
     label_robust,
     label_robust_of,
@@ -174,3 +175,18 @@ def test_the_worst_network_is_picked_by_the_other_sets() -> None:
     # without 2 b (0.15 against 0.2): 0.3.
     assert held_out_worst(records, "hmdc") == pytest.approx(0.3)
     assert held_out_worst(records[:2], "hmdc") is None
+
+
+def test_break_even_over_sets_is_that_of_the_means_with_its_range():
+    each = [(3600, 30, 20, 60), (1800, 30, 20, 60), (5400, 30, 20, 60)]
+    each = [(made, trained, own, other) for made, own, trained, other in each]
+    assert [break_even(*one).trainings for one in each] == [90, 45, 135]
+    found = break_even_over(each)
+    assert [one.trainings for one in (found.mean, found.smallest, found.largest)] == [90, 45, 135]
+    told = "after 90 trainings (smallest: after 45 trainings; largest: after 135 trainings)"
+    assert found.text == told
+    more = break_even_over([*each, (3600, 20, 30, 15), (5, 20, 30, 25)])
+    assert (more.smallest.kind, more.largest.kind) == ("at once", "never")
+    assert break_even_over(each[:1]).text == "after 90 trainings"
+    with pytest.raises(UsageError, match="no set"):
+        break_even_over([])

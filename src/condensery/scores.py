@@ -226,6 +226,45 @@ def break_even(made: float, trained: float, other_made: float, other_trained: fl
 
 
 @dataclass(frozen=True)
+class BreakEvens:
+    """Break-even over replicates: of the mean seconds, and its smallest and largest of any."""
+
+    mean: BreakEven
+    smallest: BreakEven
+    largest: BreakEven
+
+    @property
+    def text(self) -> str:
+        """In words; the range where there is one."""
+        if self.smallest == self.largest == self.mean:
+            return self.mean.text
+        return f"{self.mean.text} (smallest: {self.smallest.text}; largest: {self.largest.text})"
+
+
+def break_even_over(seconds: Sequence[tuple[float, float, float, float]]) -> BreakEvens:
+    """``break_even`` of several condensed sets, each with its own baseline.
+
+    What pays from the first training on, be it for the first few only, lies below what pays later.
+
+    Args:
+        seconds: the four arguments of ``break_even`` for each set.
+
+    Raises:
+        UsageError: no set, or a negative value.
+    """
+    if not seconds:
+        raise UsageError("no set to take a break-even of")
+    each = [break_even(*one) for one in seconds]
+
+    def when(one: BreakEven) -> float:
+        at_once = one.kind in ("at once", "first")
+        return 0 if at_once else math.inf if one.trainings is None else one.trainings
+
+    mean = break_even(*(statistics.fmean(values) for values in zip(*seconds, strict=True)))
+    return BreakEvens(mean, min(each, key=when), max(each, key=when))
+
+
+@dataclass(frozen=True)
 class Dependency:
     """How much a set's gain over Random hangs on the network, in parts of 1.
 

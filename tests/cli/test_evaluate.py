@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from condensery.__main__ import main
+from condensery.cli.evaluate import _over_seeds
 from condensery.cli.further import best_tables, class_tables, edges
 from condensery.evaluate import RECIPES
 from condensery.records import Record, read
@@ -132,3 +134,18 @@ def test_an_unknown_measure_is_told_before_anything_is_trained(tmp_path, capsys,
     monkeypatch.setattr(condensery.api, "evaluate", lambda *given, **named: pytest.fail("trained"))
     assert main(["evaluate", str(tmp_path), "--measure", "neighbors"]) == 2
     assert "did you mean neighbours" in capsys.readouterr().err
+
+
+def test_costs_of_runs_that_differ_in_their_seed_are_told_together(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [run, shutil.copytree(run, tmp_path / "other")]
+    for place, made in zip(runs, (3600.0, 1800.0), strict=True):
+        rung = {"row": "k", "made": 30.0, "trained": 60.0}
+        costs = {"set": {"made": made, "trained": 20.0}, "rungs": [rung], "against": "k"}
+        (place / "costs.json").write_text(json.dumps(costs))
+    _over_seeds(runs, ["neighbours"])
+    _over_seeds(runs[:1], ["cost"])
+    assert capsys.readouterr().out == ""
+    _over_seeds(runs, ["cost"])
+    assert f"cost, {run} and 1 of other seeds: after 67 trainings" in capsys.readouterr().out

@@ -27,8 +27,8 @@ from condensery.evaluate import (
     recipes,
     train,
 )
-from condensery.evaluate.cost import costs, kept_out
-from condensery.evaluate.measures import check, measure
+from condensery.evaluate.cost import costs, kept_out, over
+from condensery.evaluate.measures import alike, check, measure
 from condensery.evaluate.neighbours import LEAK, write_neighbours
 from condensery.evaluate.usual import usual
 from condensery.models.backbone import PeerSpec
@@ -117,6 +117,27 @@ def test_costs_climb_the_ladder_and_say_when_a_set_pays_off(problem, drawn):
     assert found["set"]["trained"] is not None
     assert found["set"]["best"] >= found["target"]
     assert found["break_even"]
+
+
+def test_costs_over_seeds_count_those_apart_that_have_no_break_even():
+    def found(made, other_made, against="k"):
+        rungs = [{"row": "k", "made": other_made, "trained": 60.0}]
+        return {"set": {"made": made, "trained": 20.0}, "rungs": rungs, "against": against}
+
+    told = over([found(3600.0, 30.0), found(1800.0, 30.0), found(1.0, 1.0, None), found(None, 1.0)])
+    assert told == ("after 67 trainings (smallest: after 45 trainings; largest: after 90 "
+                    "trainings), over 2 sets; none for 2")  # fmt: skip
+    assert over([found(None, 1.0)]).startswith("unknown")
+
+
+def test_runs_that_differ_in_their_seed_alone_are_replicates(drawn, tmp_path: Path):
+    for name, settings in {"a": {"seed": 0, "lr": 1}, "b": {"seed": 0, "lr": 2},
+                           "c": {"seed": 1, "lr": 1}}.items():  # fmt: skip
+        made = drawn(per_class=1)
+        made.about["settings"] = settings
+        save(made, tmp_path / name / "synthetic")
+    places = [tmp_path / name for name in "abc"]
+    assert alike(places) == [[places[0], places[2]], [places[1]]]
 
 
 def test_a_measure_is_not_made_twice_of_one_set(problem, drawn, tmp_path: Path):

@@ -93,6 +93,16 @@ def _measure(directories: Sequence[Path], wanted: Sequence[str], values: Mapping
         for name in wanted:
             path = measure(directory, name, values.get("data"), values.get("data_dir"))
             print(f"{name}: {path or 'was measured before'}")
+    _over_seeds(directories, wanted)
+
+
+def _over_seeds(directories: Sequence[Path], wanted: Sequence[str]) -> None:
+    """When condensing pays off, over runs that differ in their seeds alone."""
+    from condensery.evaluate.measures import alike, cost_over
+
+    for own in alike(directories) if "cost" in wanted and len(directories) > 1 else ():
+        if len(own) > 1:
+            print(f"cost, {own[0]} and {len(own) - 1} of other seeds: {cost_over(own)}")
 
 
 def options() -> tuple[Option, ...]:

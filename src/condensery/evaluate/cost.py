@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from condensery.evaluate.train import TestSamples, family_of, tested, train_netw
 from condensery.evaluate.usual import usual
 from condensery.models.backbone import Backbone, PeerSpec
 from condensery.records import circumstances
-from condensery.scores import break_even
+from condensery.scores import break_even, break_even_over
 from condensery.streams import Streams
 
 LADDER = (1, 2, 5, 10, 20, 50, 100, 200, 500)
@@ -182,6 +183,26 @@ def _training(
         there[0] if there else None, there[1] if there else None,
         max(accuracy for _, _, accuracy in curve),
     )  # fmt: skip
+
+
+def over(found: Sequence[Mapping[str, Any]]) -> str:
+    """Break-even of several sets that differ in their seeds alone, in words.
+
+    Args:
+        found: what ``costs`` gave of each. Those whose accuracy k-means did not reach, or whose
+            card does not say what condensing took, have none: they are counted apart.
+    """
+    seconds = []
+    for one in found:
+        rung = next((rung for rung in one["rungs"] if rung["row"] == one["against"]), None)
+        values = (one["set"]["made"], one["set"]["trained"],
+                  rung and rung["made"], rung and rung["trained"])  # fmt: skip
+        if None not in values:
+            seconds.append(values)
+    without = f"; none for {len(found) - len(seconds)}" if len(seconds) < len(found) else ""
+    if not seconds:
+        return "unknown: none of them can be compared"
+    return f"{break_even_over(seconds).text}, over {len(seconds)} sets{without}"
 
 
 def write_costs(synthetic: SyntheticSet, problem: Problem, directory: Path) -> Path:

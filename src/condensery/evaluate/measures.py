@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from condensery.artefact.files import write_json
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.errors import unknown
-from condensery.evaluate.cost import write_costs
+from condensery.evaluate.cost import over, write_costs
 from condensery.evaluate.embeddings import write_embeddings
 from condensery.evaluate.grid import fingerprint
 from condensery.evaluate.neighbours import write_neighbours
@@ -75,6 +75,21 @@ def measure(directory: Path, problem: Problem, name: str) -> Path | None:
     MEASURES[name].make(synthetic, problem, folder, start)
     write_json(path, _read(path) | {"made_of": made_of})
     return path
+
+
+def alike(directories: Sequence[Path]) -> list[list[Path]]:
+    """Runs sorted by what they are apart from their seed, in their order."""
+    found: dict[str, list[Path]] = {}
+    for directory in directories:
+        settings = load(directory).about.get("settings", {})
+        kept = {name: settings[name] for name in settings if name not in ("seed", "init")}
+        found.setdefault(json.dumps(kept, sort_keys=True, default=str), []).append(directory)
+    return list(found.values())
+
+
+def cost_over(directories: Sequence[Path]) -> str:
+    """Break-even over replicates, from their files of costs; see ``condensery.evaluate.cost``."""
+    return over([_read(directory / MEASURES["cost"].file) for directory in directories])
 
 
 def _read(path: Path) -> dict[str, Any]:
