@@ -7,7 +7,9 @@ to 100 epochs; both sides test once, at the last epoch, on the 10,000 test image
 what one writes without a library: networks of the same architectures, torch's own number of
 threads, batches of 256 that are normalised as they come. Both sides begin from the same weights and
 draw the same orders, augmentations and boxes of CutMix, so that their accuracies can be compared
-cell by cell. The two sides run in turn; ratios are medians over the pairs. The grid's seconds hold
+cell by cell: what each cell differs by is printed, and every pair is one line of
+``benchmarks/records/grid_speed.jsonl``: seconds and accuracies of both sides, hardware, commit. The
+two sides run in turn; ratios are medians over the pairs. The grid's seconds hold
 the start of its processes, and in the first pair the trials of ``precision="auto"``, which are kept
 in an empty folder from then on; imports of this process are made before.
 
@@ -29,6 +31,7 @@ float32 products (MKL) run at half the speed of its convolutions (oneDNN) here.
 from __future__ import annotations
 
 import copy
+import json
 import os
 import statistics
 import sys
@@ -36,6 +39,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -59,6 +63,7 @@ NETWORKS = ("convnet_mini", "vit_mini", "resnet_mini", "mlp")
 SEEDS = (0, 1, 2)
 EPOCHS = 100
 CORES = os.cpu_count() or 1
+RECORDS = Path(__file__).resolve().parent / "records" / "grid_speed.jsonl"
 
 
 def plain(problem: Problem, synthetic: SyntheticSet) -> list[float]:
@@ -132,7 +137,7 @@ def pairs(problem: Problem, synthetic: SyntheticSet, count: int) -> None:
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     accuracies: dict[str, list[float]] = {}
-    for _ in range(count):
+    for number in range(1, count + 1):
         for name, way in ways.items():
             took, found = timed(way)
             if accuracies.setdefault(name, found) != found:
@@ -140,13 +145,31 @@ def pairs(problem: Problem, synthetic: SyntheticSet, count: int) -> None:
             seconds[name].append(took)
             print(f"{name}: {took:.1f} s, mean {100 * statistics.fmean(accuracies[name]):.2f}",
                   flush=True)  # fmt: skip
+        keep({"pair": number, "of": count, "seconds": {name: seconds[name][-1] for name in ways},
+              "accuracies": accuracies, "cells": cells(), "epochs": EPOCHS, "processes": CORES,
+              "data": problem.name, "circumstances": circumstances()})  # fmt: skip
     for name in list(ways)[1:]:
         ratios = [a / b for a, b in zip(seconds["plain"], seconds[name], strict=True)]
         told = f"{statistics.median(ratios):.2f} times as fast as plain (median of {count}, "
         told += f"{min(ratios):.2f} to {max(ratios):.2f})"
         print(f"{name}: {told}; accuracy {apart(accuracies['plain'], accuracies[name])}")
+    for place, cell in enumerate(cells()):
+        told = " | ".join(f"{name} {100 * accuracies[name][place]:.2f}" for name in ways)
+        gaps = (accuracies[name][place] - accuracies["plain"][place] for name in list(ways)[1:])
+        print(f"  {cell}: {told}; less plain: {', '.join(f'{100 * gap:+.2f}' for gap in gaps)}")
     told = apart(accuracies["grid, 32 bits"], accuracies["grid, auto"])
     print(f"auto against 32 bits on the same trained networks: {told}")
+
+
+def cells() -> list[str]:
+    """What is trained, in the order of both sides."""
+    return [f"{name}, seed {seed}" for seed in SEEDS for name in NETWORKS]
+
+
+def keep(values: dict[str, Any], file: Path = RECORDS) -> None:
+    """One more line; the file only grows."""
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(values) + "\n")
 
 
 def apart(one: list[float], other: list[float]) -> str:
