@@ -192,13 +192,12 @@ def over(found: Sequence[Mapping[str, Any]]) -> str:
         found: what ``costs`` gave of each. Those whose accuracy k-means did not reach, or whose
             card does not say what condensing took, have none: they are counted apart.
     """
-    seconds = []
+    seconds: list[tuple[float, float, float, float]] = []
     for one in found:
-        rung = next((rung for rung in one["rungs"] if rung["row"] == one["against"]), None)
-        values = (one["set"]["made"], one["set"]["trained"],
-                  rung and rung["made"], rung and rung["trained"])  # fmt: skip
-        if None not in values:
-            seconds.append(values)
+        rung = next((rung for rung in one["rungs"] if rung["row"] == one["against"]), {})
+        made, trained = one["set"]["made"], one["set"]["trained"]
+        if rung and made is not None and trained is not None:
+            seconds.append((made, trained, rung["made"], rung["trained"]))
     without = f"; none for {len(found) - len(seconds)}" if len(seconds) < len(found) else ""
     if not seconds:
         return "unknown: none of them can be compared"
