@@ -194,7 +194,9 @@ def over(found: Sequence[Mapping[str, Any]]) -> str:
     """
     seconds: list[tuple[float, float, float, float]] = []
     for one in found:
-        rung = next((rung for rung in one["rungs"] if rung["row"] == one["against"]), {})
+        rung: Mapping[str, Any] = next(
+            (each for each in one["rungs"] if each["row"] == one["against"]), {}
+        )
         made, trained = one["set"]["made"], one["set"]["trained"]
         if rung and made is not None and trained is not None:
             seconds.append((made, trained, rung["made"], rung["trained"]))
