@@ -1003,3 +1003,60 @@ def test_augmented_pairs_see_one_and_the_same_draw() -> None:
     assert isinstance(real.x, Tensor) and isinstance(synthetic.x, Tensor)
     gaps = np.array([[float((a - b).abs().max()) for b in real.x] for a in synthetic.x])
     assert sorted(gaps.argmin(1)) == list(range(12)) and gaps.min(1).max() < 1e-4
+
+
+# Real gradients that are kept while nothing changes them.
+
+RESTING = {"train_samples": 0, "align_samples": 0, "operations": (), "mixup": 0.0, "overrun": False}
+
+
+def counted(method: HMDC, monkeypatch: pytest.MonkeyPatch, steps: int = 4) -> tuple[int, Tensor]:
+    """How often real samples were read for their gradients in these steps, and the set after."""
+    calls, own = 0, HMDC._gradients
+
+    def counting(self: HMDC, state: HMDCState, batch: Batch, graph: bool) -> list[Any]:
+        nonlocal calls
+        calls += not graph
+        return own(self, state, batch, graph)
+
+    monkeypatch.setattr(HMDC, "_gradients", counting)
+    problem = images(3)
+    state = begun(method, problem)
+    for _ in range(steps):
+        method.step(state, problem, context())
+    monkeypatch.setattr(HMDC, "_gradients", own)
+    return calls, torch.cat([leaf.flatten() for leaf in state.synthetic.stored.values()])
+
+
+def test_real_gradients_are_made_once_an_interval_where_nothing_moves_and_the_set_is_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Chosen at steps 0 and 2, fresh networks at step 3: three times for each of three classes.
+    kept, one = counted(small(**RESTING), monkeypatch)
+    assert kept == 3 * 3
+    monkeypatch.setattr(HMDC, "_wanted", lambda self, state, problem, label, real:
+                        self._gradients(state, real, graph=False))  # fmt: skip
+    again, other = counted(small(**RESTING), monkeypatch)
+    assert again == 4 * 3 and torch.equal(one, other)
+
+
+@pytest.mark.parametrize("change", [{"train_samples": 8}, {"align_samples": 8},
+                                    {"operations": ("color",)}])  # fmt: skip
+def test_real_gradients_are_made_anew_where_something_moves(
+    change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert counted(small(**RESTING | change), monkeypatch)[0] == 4 * 3
+
+
+def test_a_run_that_keeps_real_gradients_resumes_to_the_same_bits() -> None:
+    method, problem = small(**RESTING, interval=4), images(3)
+    whole = begun(method, problem)
+    for _ in range(3):
+        method.step(whole, problem, context())
+    first = begun(method, problem)
+    method.step(first, problem, context())
+    second = begun(method, problem)
+    second.load(first.tensors())
+    for _ in range(2):
+        method.step(second, problem, context())
+    assert same(whole.tensors(), second.tensors())
