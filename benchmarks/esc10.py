@@ -9,9 +9,10 @@ means of 80 clips each, so the mean over folds is the pooled accuracy. Both meth
 updates. Names of arms after the way ask for those alone; ``hmdc-whisper`` is HMDC with a small
 transformer in the place of its second network, with batches that two cores bear.
 
-Judges are the six-layer CNN on waveforms and the small transformer from scratch, both under the
-recipe ``sound``, and, where ``weights/whisper_tiny_en_encoder`` lies beside the data, the encoder
-of Whisper tiny under ``linear-probe``. Runs resume, and finished cells are not run again.
+Judge is the six-layer CNN on waveforms under the recipe ``sound``, two trainings a set; of
+``hmdc-whisper`` also, one training a set, the small transformer from scratch under ``sound`` cut to
+40 epochs and, where ``weights/whisper_tiny_en_encoder`` lies beside the data, the encoder of
+Whisper tiny under ``linear-probe``. Runs resume, and finished cells are not run again.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from seeds import HERE, PROCESSES, say
 from condensery import HMDC, condense, load_problem
 from condensery.artefact import load
 from condensery.data.problem import Problem
-from condensery.evaluate import baselines, grid
+from condensery.evaluate import RECIPES, Recipe, baselines, grid, shorten
 from condensery.methods.base import Method
 from condensery.models import PeerSpec
 from condensery.presets import PRESETS
@@ -40,7 +41,7 @@ WAYS = {
     "official": [(f"esc10:{fold}", fold) for fold in range(1, 6)],
 }
 ARMS = ("hmdc", "dream", "hmdc-whisper")
-SEEDS, DRAWS = (0, 1), 2
+DRAWS = 2
 WHISPER = Path(os.environ.get("CONDENSERY_DATA", "")) / "weights" / "whisper_tiny_en_encoder"
 
 
@@ -55,11 +56,14 @@ def settings(arm: str, problem: Problem) -> tuple[Method, int]:
     return method, plan.steps or 100
 
 
-def judges() -> list[tuple[PeerSpec, str]]:
-    """Networks and the recipes that they are trained by."""
-    found = [(PeerSpec("audio_cnn"), "sound"), (PeerSpec("whisper_mini"), "sound")]
-    if WHISPER.is_dir():
-        found.append((PeerSpec("whisper", weights=str(WHISPER)), "linear-probe"))
+def judges(arm: str) -> list[tuple[PeerSpec, Recipe, Sequence[int]]]:
+    """Networks, the recipes that they are trained by, and evaluation seeds."""
+    found = [(PeerSpec("audio_cnn"), RECIPES["sound"], (0, 1))]
+    if arm == "hmdc-whisper":
+        found.append((PeerSpec("whisper_mini"), shorten(RECIPES["sound"], epochs=40), (0,)))
+        if WHISPER.is_dir():
+            pretrained = PeerSpec("whisper", weights=str(WHISPER))
+            found.append((pretrained, RECIPES["linear-probe"], (0,)))
     return found
 
 
@@ -74,10 +78,10 @@ def judged(way: str, data: str, seed: int, arm: str) -> list[Record]:
     rows = baselines(problem, own, name=arm, start=start, which=("random",), draws=DRAWS)
     rows = {f"{arm}: start" if row == "start" else row: sets for row, sets in rows.items()}
     records = []
-    for network, recipe in judges():
+    for network, recipe, seeds in judges(arm):
         records += grid.evaluate(
-            rows, problem, (network,), recipe=recipe, seeds=SEEDS if recipe == "sound" else (0,),
-            per_class=1, out=HERE / "records" / f"esc10_{way}.jsonl", workers=PROCESSES,
+            rows, problem, (network,), recipe=recipe, seeds=seeds, per_class=1,
+            out=HERE / "records" / f"esc10_{way}.jsonl", workers=PROCESSES,
             seen=method.peers_used(),
         )  # fmt: skip
     return records
