@@ -24,6 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from rich.console import Console
 from seeds import HERE, PROCESSES, say
 
 from condensery import HMDC, condense, load_problem
@@ -97,7 +98,7 @@ def main(way: str, arms: Sequence[str]) -> None:
                 # One data set to the eyes of the comparison: its folds are its replicates.
                 found[one.data, *one.key()] = replace(one, data="esc10")
     records = list(found.values())
-    print(terminal_table(records))
+    Console(width=140).print(terminal_table(records))
     for recipe in sorted({one.recipe for one in records}):
         here = [one for one in records if one.recipe == recipe]
         for arm in arms:
