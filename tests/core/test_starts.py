@@ -111,6 +111,12 @@ def test_kmeans_asks_for_features_of_the_candidates_only() -> None:
         assert set(positions.tolist()) <= set(data.of(label).tolist())
 
 
+def test_kmeans_looks_at_as_many_samples_as_are_wanted_however_few_it_was_given() -> None:
+    data = problem((9, 9, 9))
+    synthetic = kmeans_start(data, 6, PLAIN, Streams(0), most=2)
+    assert all(len(set(sources(synthetic, data, label))) == 6 for label in data.labels)
+
+
 @pytest.mark.filterwarnings("ignore:Number of distinct clusters")
 def test_kmeans_takes_no_sample_twice_even_where_a_network_sees_them_as_equal() -> None:
     data = problem((9, 8))

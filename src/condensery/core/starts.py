@@ -58,10 +58,12 @@ def kmeans_start(
     Args:
         embed: features ``(count, width)`` of training samples at these positions; None: their
             pixels.
-        most: cluster at most this many samples of a class, drawn at random; None: all.
+        most: cluster at most this many samples of a class, drawn at random, but never fewer than
+            are wanted; None: all.
         seeding: see ``condensery.core.sampling.seeds``.
     """
     wanted = per_class * codec.holds
+    most = None if most is None else max(most, wanted)
 
     def one(label: int) -> dict[str, Tensor]:
         positions = candidates(
