@@ -10,9 +10,10 @@ updates. Names of arms after the way ask for those alone; ``hmdc-whisper`` is HM
 transformer in the place of its second network, with batches that two cores bear.
 
 Judge is the six-layer CNN on waveforms under the recipe ``sound``, two trainings a set; of
-``hmdc-whisper`` also, one training a set, the small transformer from scratch under ``sound`` cut to
-40 epochs and, where ``weights/whisper_tiny_en_encoder`` lies beside the data, the encoder of
-Whisper tiny under ``linear-probe``. Runs resume, and finished cells are not run again.
+``hmdc-whisper`` also, one training a set and one draw of each random row, the small transformer
+from scratch under the same recipe and, where ``weights/whisper_tiny_en_encoder`` lies beside the
+data, the encoder of Whisper tiny under ``linear-probe``. Runs resume, and finished cells are not
+run again.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from seeds import HERE, PROCESSES, say
 from condensery import HMDC, condense, load_problem
 from condensery.artefact import load
 from condensery.data.problem import Problem
-from condensery.evaluate import RECIPES, Recipe, baselines, grid, shorten
+from condensery.evaluate import RECIPES, Recipe, baselines, grid
 from condensery.methods.base import Method
 from condensery.models import PeerSpec
 from condensery.presets import PRESETS
@@ -61,7 +62,7 @@ def judges(arm: str) -> list[tuple[PeerSpec, Recipe, Sequence[int]]]:
     """Networks, the recipes that they are trained by, and evaluation seeds."""
     found = [(PeerSpec("audio_cnn"), RECIPES["sound"], (0, 1))]
     if arm == "hmdc-whisper":
-        found.append((PeerSpec("whisper_mini"), shorten(RECIPES["sound"], epochs=40), (0,)))
+        found.append((PeerSpec("whisper_mini"), RECIPES["sound"], (0,)))
         if WHISPER.is_dir():
             pretrained = PeerSpec("whisper", weights=str(WHISPER))
             found.append((pretrained, RECIPES["linear-probe"], (0,)))
@@ -80,8 +81,9 @@ def judged(way: str, data: str, seed: int, arm: str) -> list[Record]:
     rows = {f"{arm}: start" if row == "start" else row: sets for row, sets in rows.items()}
     records = []
     for network, recipe, seeds in judges(arm):
+        fewer = {row: sets[: len(seeds)] for row, sets in rows.items()}
         records += grid.evaluate(
-            rows, problem, (network,), recipe=recipe, seeds=seeds, per_class=1,
+            fewer, problem, (network,), recipe=recipe, seeds=seeds, per_class=1,
             out=HERE / "records" / f"esc10_{way}.jsonl", workers=PROCESSES,
             seen=method.peers_used(),
         )  # fmt: skip
