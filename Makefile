@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 DEVELOPER := $(VENV)/installed-dev
 WRITER := $(VENV)/installed-docs
 RUN := runs/demo
+# A process for each core, up to four: some tests hold a gigabyte.
+SPREAD := --numprocesses auto --maxprocesses 4 --dist worksteal
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
@@ -19,10 +21,10 @@ demo: $(DEVELOPER)  ## condense real digits, evaluate on unlike networks, report
 	$(BIN)/python examples/demo.py --out $(RUN)
 
 test: $(DEVELOPER)  ## the quick tests; says how many ran, and which were skipped and why
-	$(BIN)/python -m pytest -q -m "not slow and not cuda"
+	$(BIN)/python -m pytest -q -m "not slow and not cuda" $(SPREAD)
 
 test-all: $(DEVELOPER)  ## every test, the slow ones too (the wheel in an empty environment)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(SPREAD)
 
 check: $(DEVELOPER)  ## ruff, mypy and the import arrows
 	$(BIN)/ruff check .

@@ -75,6 +75,12 @@ def test_what_was_measured_makes_the_key(change):
     assert dataclasses.replace(record(), **change).key() != record().key()
 
 
+def test_random_samples_in_all_bytes_of_two_kinds_of_soft_labels_are_two_cells():
+    few, many = (record(row="random, all bytes", stored_bytes=held) for held in (650, 6500))
+    assert few.key() != many.key() and newest([few, many]) == [few, many]
+    assert record(stored_bytes=650).key() == record(stored_bytes=6500).key()
+
+
 def test_how_it_went_does_not_make_the_key():
     assert record(accuracy=0.9, seconds=9.0, seen=True).key() == record().key()
 

@@ -110,6 +110,17 @@ def test_soft_labels_are_what_a_method_that_has_them_wants() -> None:
         label_robust_of([*records, record("hmdc", 0.5, labels="live of t")], "hmdc")
 
 
+def test_a_single_set_is_scored_beside_the_mean_of_all_random_draws() -> None:
+    records = [record("full", 0.8), record("hmdc", 0.5)]
+    records += [record("random", value, 1000 * draw) for draw, value in enumerate((0.1, 0.2, 0.6))]
+    (score,) = label_robust_of(records, "hmdc")
+    assert score.interval is not None and score.interval.n == 1
+    assert score.interval.mean == pytest.approx(label_robust(0.8, 0.5, 0.5, 0.3))
+    (score,) = augmentation_robust_of(records, records, "hmdc")
+    assert score.interval is not None
+    assert score.interval.mean == pytest.approx(augmentation_robust(0.5, 0.3, 0.5, 0.3))
+
+
 def test_a_missing_record_is_a_hole() -> None:
     (score,) = label_robust_of([record("hmdc", 0.4), record("random", 0.3)], "hmdc")
     assert score.interval is None and score.missing == ("real",)

@@ -14,6 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
+# Random samples with hard labels in all bytes of a set and of its soft labels.
+ALL_BYTES = "random, all bytes"
+
 
 @dataclass(frozen=True)
 class Record:
@@ -83,9 +86,14 @@ class Record:
     curve: list[list[float]] | None = None
 
     def key(self) -> tuple[Any, ...]:
-        """What makes a cell of the grid: two records with one key measured the same thing."""
+        """What makes a cell of the grid: two records with one key measured the same thing.
+
+        Of random samples in all bytes of soft labels the bytes are part of it: kinds of soft labels
+        differ in them, and records of one kind must not take the place of another's.
+        """
+        held = self.stored_bytes if self.row == ALL_BYTES else None
         return (self.data, self.row, self.per_class, self.replicate, self.model, self.seed,
-                self.recipe, self.split, self.epochs, self.updates, self.labels)  # fmt: skip
+                self.recipe, self.split, self.epochs, self.updates, self.labels, held)  # fmt: skip
 
 
 def append(path: Path, records: Iterable[Record]) -> None:

@@ -119,7 +119,7 @@ def label_robust_of(
         own = {
             "real": _by_set(hard, BEST, model), "set": _by_set(hard, row, model),
             "set, any labels": _by_set(wanted, row, model),
-            "random, any labels": _by_set(wanted, random, model),
+            "random, any labels": _drawn(wanted, random, row, model),
         }  # fmt: skip
         found.append(_score("LRS", row, model, own, weight))
     return found
@@ -138,9 +138,9 @@ def augmentation_robust_of(
     for model in dict.fromkeys(x.model for x in (*one, *other)):
         own = {
             "set, altered": _by_set(one, row, model),
-            "random, altered": _by_set(one, random, model),
+            "random, altered": _drawn(one, random, row, model),
             "set, plain": _by_set(other, row, model),
-            "random, plain": _by_set(other, random, model),
+            "random, plain": _drawn(other, random, row, model),
         }
         found.append(_score("ARS", row, model, own, weight))
     return found
@@ -177,6 +177,17 @@ def _by_set(records: Sequence[Record], row: str, model: str) -> dict[int, float]
         if (one.row, one.model) == (row, model):
             cells.setdefault(one.replicate, []).append(one.accuracy)
     return {replicate: statistics.fmean(values) for replicate, values in cells.items()}
+
+
+def _drawn(records: Sequence[Record], random: str, row: str, model: str) -> dict[int, float]:
+    """Mean accuracy of each draw; beside one condensed set, the mean of all draws.
+
+    No draw belongs to a single set more than another does (as in ``statistics.paired``).
+    """
+    draws, sets = _by_set(records, random, model), _by_set(records, row, model)
+    if len(sets) != 1 or not draws:
+        return draws
+    return dict.fromkeys(sets, statistics.fmean(draws.values()))
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,11 @@ from condensery.data.problem import Problem, Split
 from condensery.errors import UsageError
 from condensery.evaluate import Labels, Recipe, baselines, evaluate, grid, rows_beside, soft
 from condensery.evaluate import train as training
-from condensery.evaluate.baselines import ALL_BYTES
 from condensery.evaluate.runs import label_bytes
 from condensery.evaluate.soft import Lesson, hired, labels_from, network_bytes, soft_loss
 from condensery.modality import Image, Pixels
 from condensery.models import PeerSpec, build
-from condensery.records import read
+from condensery.records import ALL_BYTES, read
 from condensery.report.panels import panels
 from condensery.streams import Streams
 

@@ -40,4 +40,4 @@ def short_plan(tmp_path: Path) -> Path:
 @pytest.fixture
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is measured: a step or training takes two seconds."""
-    monkeypatch.setattr(estimate, "_apart", lambda *given: (2.0, 1, 0.0, 0.5))
+    monkeypatch.setattr(estimate, "_apart", lambda *given: (2.0, 1, 0.0, 0.5, False))

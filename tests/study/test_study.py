@@ -300,7 +300,7 @@ def test_a_measurement_that_lasts_too_long_is_a_lower_bound(
 ) -> None:
     mine = study.read(plan, "mini")
     monkeypatch.setattr(
-        estimate, "_apart", lambda call, given, patience: (patience / 3, 100, 0.0, None)
+        estimate, "_apart", lambda call, given, patience: (patience / 3, 100, 0.0, None, True)
     )
     found = study.estimates(mine, list(study.cells(mine)), tmp_path, None, patience=6.0)
     assert (found[0].seconds, found[0].least, found[0].cells) == (200.0, True, 2)

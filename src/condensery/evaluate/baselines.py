@@ -19,6 +19,7 @@ from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.errors import UsageError, unknown
 from condensery.modality import Codec, DenseTokens, SoftTokens
+from condensery.records import ALL_BYTES
 from condensery.streams import Streams
 
 Sets = Sequence[tuple[int, SyntheticSet]]
@@ -32,7 +33,6 @@ BASELINES = {
 USUAL = ("random", "kmeans", "mean")
 WHOLE = "full"
 AS_MANY = "random as many"
-ALL_BYTES = "random, all bytes"
 FURTHER = 1_000_000  # replicates of further random draws, so that they meet no run's seed
 
 

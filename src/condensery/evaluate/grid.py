@@ -20,7 +20,6 @@ from condensery import records as files
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem, Split, SplitName
 from condensery.errors import RunError, UsageError
-from condensery.evaluate.baselines import ALL_BYTES
 from condensery.evaluate.precision import Precision, precision_from
 from condensery.evaluate.recipes import Recipe, recipe_from, shorten
 from condensery.evaluate.share import Claims, each, executor, keep_memory, started
@@ -36,7 +35,7 @@ from condensery.evaluate.train import (
 )
 from condensery.modality import Modality
 from condensery.models.backbone import Backbone, PeerSpec
-from condensery.records import Record
+from condensery.records import ALL_BYTES, Record
 from condensery.streams import Streams
 
 Rows = Mapping[str, Sequence[tuple[int, SyntheticSet]]]

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from condensery.errors import UsageError
-from condensery.records import Record, newest
+from condensery.records import ALL_BYTES, Record, newest
 from condensery.report import style
 from condensery.statistics import (
     FAMILIES,
@@ -237,7 +237,7 @@ def panels(records: Iterable[Record]) -> list[Panel]:
     aside: dict[tuple[Any, ...], list[Record]] = {}
     for one in held:
         key = _comparison(one)
-        whole = style.base(one.row) == style.ALL_BYTES and key[:-1] in soft
+        whole = style.base(one.row) == ALL_BYTES and key[:-1] in soft
         (aside if whole else groups).setdefault(key, []).append(one)
     found = [_panel(key, own) for key, own in groups.items()]
     return [_with_beside(one, aside) for one in found]

@@ -10,6 +10,8 @@ import hashlib
 import math
 from dataclasses import dataclass
 
+from condensery.records import ALL_BYTES
+
 HOLE = "–"
 MINUS = "\u2212"
 SEEN = "●"
@@ -47,7 +49,7 @@ LOOKS = {
     "random": Look("Random", "#8a95a0", "//", "X"),
     "random packed": Look("packed Random", "#5d6d7e", "////", "x"),
     "random as many": Look("Random, as many", "#a3734e", "///", "D"),
-    "random, all bytes": Look("Random, all bytes", "#6f7f4a", "//o", "$a$"),
+    ALL_BYTES: Look("Random, all bytes", "#6f7f4a", "//o", "$a$"),
     "kmeans": Look("k-means", "#2e86ab", "\\\\", "h"),
     "kmeans packed": Look("packed k-means", "#2e86ab", "\\\\\\\\", "H"),
     "mean": Look("class means", "#b57a14", "--", "d"),
@@ -62,15 +64,13 @@ OTHERS = ("#c2548f", "#5b7fd1", "#2f9277", "#b0683c", "#8c6fc0", "#7d8a2a")
 TERMS = ("#d6406a", "#2e86ab", "#b57a14", "#4f9a4a", "#9067d6", "#7b8794")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)))
 
-# Random samples with hard labels in all bytes of a set and of its soft labels: never in its table.
-ALL_BYTES = "random, all bytes"
 # Rows of a comparison that are no condensed sets, in the order in which tables show them.
 BASELINES = (
     "start",
     "random",
     "random packed",
     "random as many",
-    "random, all bytes",
+    ALL_BYTES,
     "kmeans",
     "kmeans packed",
     "mean",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from condensery.evaluate import recipe_from, shorten
 from condensery.evaluate.train import family_of
 from condensery.modality import Pixels
 from condensery.models import PeerSpec
+from condensery.records import peak_memory
 from condensery.study.left import condensing, judging, sets_beside, trainings
 from condensery.study.plan import Cell, Study
 from condensery.study.run import MARK, _problem, arm_plan
@@ -117,12 +117,15 @@ def _sets(study: Study, cell: Cell, data_dir: Path | None) -> dict[str, int]:
 def _estimate(what: str, count: int, done: int, told: Any, patience: float) -> Estimate:
     if isinstance(told, str):
         return Estimate(what, count, done, None, why=told)
-    per_step, steps, fixed, memory = told
-    return Estimate(what, count, done, per_step * steps + fixed, memory is None, memory)
+    per_step, steps, fixed, memory, least = told
+    return Estimate(what, count, done, per_step * steps + fixed, least, memory)
 
 
 def _apart(call: Any, given: tuple[Any, ...], patience: float) -> Any:
-    """(seconds a step, steps, seconds besides, gigabytes) from a process of its own, or why not."""
+    """(seconds a step, steps, seconds besides, gigabytes, whether it is a bound), or why not.
+
+    From a process of its own.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_report, args=(theirs, call, given), daemon=True)
@@ -143,14 +146,14 @@ def _apart(call: Any, given: tuple[Any, ...], patience: float) -> Any:
         process.join()
     if started is None:
         return f"not begun within {patience:.0f} s"
-    return patience / MEASURED, started[1], 0.0, None  # a step takes that or more
+    return patience / MEASURED, started[1], 0.0, None, True  # a step takes that or more
 
 
 def _report(sender: Connection, call: Any, given: tuple[Any, ...]) -> None:
     try:
         told = call(lambda steps: sender.send(("steps", steps)), *given)
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        sender.send((*told, memory))
+        held = peak_memory()
+        sender.send((*told, None if held is None else held / 2**30, False))
     except (CondenseryError, OSError, MemoryError) as error:
         sender.send(" ".join(str(error).split()))
 
