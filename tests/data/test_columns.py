@@ -49,7 +49,8 @@ def found(
         ({"label": [0], "file": ["a"]}, ("file", "image")),
         ({"label": [0], "title": ["b"], "year": [1999]}, ("title", "text")),
         ({"label": ["x.wav"], "title": ["b"]}, ("title", "text")),
-        ({"label": [], "audio": pyarrow.array([], "binary")}, ("audio", "audio")),
+        pytest.param({"label": [], "audio": pyarrow.array([], "binary")}, ("audio", "audio"),
+                     id="an empty arrow column"),
     ],
     ids=str,
 )
