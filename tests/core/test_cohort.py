@@ -159,7 +159,7 @@ def test_a_restart_that_keeps_keeps_the_head_or_the_word_vectors_that_alone_lear
 def test_a_part_that_a_network_has_not_is_told_in_one_line() -> None:
     with pytest.raises(UsageError, match="ConvNet does not say .* word vectors: name them"):
         cohort("convnet2_w8", learns="embedding")
-    with pytest.raises(UsageError, match="unknown part that learns 'hed'.*head"):
+    with pytest.raises(UsageError, match="unknown part of a network 'hed'.*head"):
         cohort("convnet2_w8", learns="hed")
 
 

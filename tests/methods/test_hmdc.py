@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -776,6 +777,37 @@ def test_a_peer_whose_head_alone_learns_is_matched_in_all_its_parameters_and_res
     assert same(leaves(run(3, "parts")), leaves(whole))
     settings = json.loads((tmp_path / "parts" / "config.json").read_text())["settings"]
     assert [one["learns"] for one in settings["fields"]["peers"]] == ["head", "all"]
+
+
+def test_a_peer_that_is_matched_in_its_head_has_its_heads_distance_and_no_say_in_the_agreement():
+    problem = images(1)
+    whole = (PeerSpec("convnet2_w8", lr=0.1), PeerSpec("mlp", lr=0.1))
+    head = (dataclasses.replace(whole[0], matches="head"), whole[1])
+
+    def terms(peers: tuple[PeerSpec, ...], **change: Any) -> tuple[HMDCState, list[Tensor]]:
+        method = small(peers=peers, operations=(), **change)
+        state = begun(method, problem)
+        method._choose(state, problem, context())
+        given = {name: one.clone().requires_grad_() for name, one in state.synthetic.of(0).items()}
+        return state, method.losses(state, problem, 0, given, context())
+
+    state, found = terms(head)
+    assert len(found) == 3 and all(one.requires_grad for one in found)
+    peer, usual = state.cohort.peers[0], terms(whole)[1]
+    assert len(peer.parameters) == len(peer.backbone.head) < len(list(peer.backbone.parameters()))
+    assert found[0] < usual[0] and torch.equal(found[1], usual[1]) and found[2] < usual[2]
+    # By hand: gradients of the mean cross-entropy by weights and biases of the last layer.
+    method = small(peers=head, operations=())
+    real, made = method._pair(state, problem, 0, state.synthetic.of(0), context())
+    named = [p for n, p in peer.backbone.named_parameters() if n in peer.backbone.head]
+    sides = [torch.autograd.grad(F.cross_entropy(peer.backbone(one.x), one.y), named)
+             for one in (real, made)]  # fmt: skip
+    by_hand = sum(((a - b) ** 2).sum() for a, b in zip(*sides, strict=True))
+    torch.testing.assert_close(found[0].detach(), by_hand)
+    # Of the agreement what the other peer alone is matched in is left.
+    assert len(terms(head, align=False)[1]) == 2
+    with pytest.raises(UsageError, match="agreement of peers lies before their heads"):
+        small(peers=tuple(dataclasses.replace(one, matches="head") for one in whole))
 
 
 def test_temperature_and_kept_tokens_are_settings_of_texts() -> None:

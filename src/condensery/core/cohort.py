@@ -48,18 +48,21 @@ class Peer:
         """A fresh network in training mode, without dropout, and an optimiser that holds it.
 
         Raises:
-            UsageError: a name that is not known, or a part to learn that the network has not.
+            UsageError: a name that is not known, or a part to learn or to match that the network
+                has not.
         """
         backbone = build(spec, problem.modality, problem.classes, generator, modules).to(device)
         backbone.train()
         still_dropout(backbone)
+        parameters_of(backbone, spec.matches)
         parameters = parameters_of(backbone, spec.learns).values()
         return cls(spec, backbone, make_optimiser(spec, parameters))
 
     @property
     def parameters(self) -> list[Tensor]:
         """Parameters whose gradients are matched, in the module's order."""
-        return [p for p in self.backbone.parameters() if p.requires_grad]
+        held = parameters_of(self.backbone, self.spec.matches).values()
+        return [p for p in held if p.requires_grad]
 
     @property
     def learning(self) -> list[Tensor]:

@@ -193,6 +193,9 @@ class HMDC(Method):
         if self.keep < 0:
             raise UsageError(f"hmdc: keep counts the tokens of a position, from 1, and 0 is all of "
                              f"them; got {self.keep}")  # fmt: skip
+        if self._aligned and all(peer.matches == "head" for peer in self.peers):
+            raise UsageError("hmdc: the agreement of peers lies before their heads: let a peer "
+                             "match all of it, or set align to false")  # fmt: skip
         if not 0 <= self.mixup <= 1:
             raise UsageError(f"hmdc: mixup is a probability between 0 and 1, got {self.mixup}")
 
@@ -347,9 +350,9 @@ class HMDC(Method):
         pairs = list(zip(real_gradients, synthetic_gradients, strict=True))
         losses = [distance(r, s, self.metric) for r, s in pairs[:peers]]
         if pairs[peers:]:
-            losses.append(
-                torch.stack([distance(r, s, self.metric) for r, s in pairs[peers:]]).sum()
-            )
+            # The agreement lies before the heads: a peer that is matched there has no say in it.
+            told = [(r, s) for r, s in pairs[peers:] if any(one is not None for one in r)]
+            losses.append(torch.stack([distance(r, s, self.metric) for r, s in told]).sum())
         return losses
 
     def _wanted(self, state: HMDCState, problem: Problem, label: int, real: Batch) -> list[Any]:

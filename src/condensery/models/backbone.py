@@ -34,7 +34,10 @@ class PeerSpec:
             with; ``data``: they stay data-normalised; ``auto``: ``model`` when pretrained.
         optimiser: ``sgd`` or ``adamw``. lr: its rate. momentum: of ``sgd``. weight_decay: of both.
         learns: which of its parameters the optimiser moves: ``all``, the ``head`` or the
-            ``embedding`` (the table of word vectors). Gradients are matched in all of them.
+            ``embedding`` (the table of word vectors).
+        matches: in which of them HMDC, DC and DSA match gradients (IDC has settings of its own).
+            Those of the ``head`` alone say where an encoder sees the means of the classes, and
+            spare a large one the second order: a step costs a tenth.
     """
 
     name: str
@@ -47,6 +50,7 @@ class PeerSpec:
     momentum: float = 0.0
     weight_decay: float = 0.0
     learns: Part = "all"
+    matches: Part = "all"
 
 
 class Backbone(nn.Module):
@@ -148,12 +152,12 @@ def parameters_of(network: nn.Module, part: Part) -> dict[str, nn.Parameter]:
         return own
     kinds = {"head": ("head", "head"), "embedding": ("vectors", "word vectors")}
     if part not in kinds:
-        raise unknown("part that learns", part, ("all", *kinds))
+        raise unknown("part of a network", part, ("all", *kinds))
     field, meant = kinds[part]
     names = getattr(network, field, ())
     if not names:
         raise UsageError(f"{type(network).__name__} does not say which of its parameters are its "
-                         f"{meant}: name them in `{field}`, or let all of it learn")  # fmt: skip
+                         f"{meant}: name them in `{field}`, or take all of it")  # fmt: skip
     return {name: own[name] for name in names}
 
 
