@@ -7,13 +7,15 @@
 condenses once for each fold (seed: its number) and pools the 400 test clips; the folds' records are
 means of 80 clips each, so the mean over folds is the pooled accuracy. Both methods make 100
 updates. Names of arms after the way ask for those alone; ``hmdc-whisper`` is HMDC with a small
-transformer in the place of its second network, with batches that two cores bear.
+transformer in the place of its second network, with batches that two cores bear. ``hmdc-encoder``
+has the pretrained encoder of Whisper tiny there, matched in its head alone; both peers stand still
+and all real clips of a class are matched, by one of a stored clip's five parts at a time.
 
 Judge is the six-layer CNN on waveforms under the recipe ``sound``, two trainings a set; of
 ``hmdc-whisper`` also, one training a set and one draw of each random row, the small transformer
 from scratch under the same recipe and, where ``weights/whisper_tiny_en_encoder`` lies beside the
-data, the encoder of Whisper tiny under ``linear-probe``. Runs resume, and finished cells are not
-run again.
+data, the encoder of Whisper tiny under ``linear-probe``; of ``hmdc-encoder`` this probe and the
+CNN. Runs resume, and finished cells are not run again.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ WAYS = {
     "develop": [("esc10:1", seed) for seed in (100, 101, 102)],
     "official": [(f"esc10:{fold}", fold) for fold in range(1, 6)],
 }
-ARMS = ("hmdc", "dream", "hmdc-whisper")
+ARMS = ("hmdc", "dream", "hmdc-whisper", "hmdc-encoder")
 DRAWS = 2
 WHISPER = Path(os.environ.get("CONDENSERY_DATA", "")) / "weights" / "whisper_tiny_en_encoder"
 
@@ -55,17 +57,25 @@ def settings(arm: str, problem: Problem) -> tuple[Method, int]:
         assert isinstance(method, HMDC)
         peers = (method.peers[0], PeerSpec("whisper_mini", optimiser="adamw", lr=1e-3))
         method = replace(method, peers=peers, real_batch=4, synthetic_batch=2)
+    if arm == "hmdc-encoder":
+        assert isinstance(method, HMDC)
+        encoder = PeerSpec("whisper", weights=str(WHISPER), matches="head")
+        method = replace(
+            method, peers=(method.peers[0], encoder), lr=0.05, align=False, choose="random",
+            real_batch=32, synthetic_batch=1, train_samples=0, align_samples=0, operations=(),
+            restart_every=100, interval=100,
+        )  # fmt: skip
     return method, plan.steps or 100
 
 
-def judges(arm: str) -> list[tuple[PeerSpec, Recipe, Sequence[int]]]:
-    """Networks, the recipes that they are trained by, and evaluation seeds."""
-    found = [(PeerSpec("audio_cnn"), RECIPES["sound"], (0, 1))]
+def judges(arm: str) -> list[tuple[PeerSpec, Recipe, Sequence[int], int]]:
+    """Networks, the recipes that they are trained by, evaluation seeds, and draws a fold."""
+    found = [(PeerSpec("audio_cnn"), RECIPES["sound"], (0, 1), DRAWS)]
     if arm == "hmdc-whisper":
-        found.append((PeerSpec("whisper_mini"), RECIPES["sound"], (0,)))
-        if WHISPER.is_dir():
-            pretrained = PeerSpec("whisper", weights=str(WHISPER))
-            found.append((pretrained, RECIPES["linear-probe"], (0,)))
+        found.append((PeerSpec("whisper_mini"), RECIPES["sound"], (0,), 1))
+    if arm in ("hmdc-whisper", "hmdc-encoder") and WHISPER.is_dir():
+        pretrained = PeerSpec("whisper", weights=str(WHISPER))
+        found.insert(0, (pretrained, RECIPES["linear-probe"], (0,), DRAWS))
     return found
 
 
@@ -80,8 +90,8 @@ def judged(way: str, data: str, seed: int, arm: str) -> list[Record]:
     rows = baselines(problem, own, name=arm, start=start, which=("random",), draws=DRAWS)
     rows = {f"{arm}: start" if row == "start" else row: sets for row, sets in rows.items()}
     records = []
-    for network, recipe, seeds in judges(arm):
-        fewer = {row: sets[: len(seeds)] for row, sets in rows.items()}
+    for network, recipe, seeds, draws in judges(arm):
+        fewer = {row: sets[:draws] for row, sets in rows.items()}
         records += grid.evaluate(
             fewer, problem, (network,), recipe=recipe, seeds=seeds, per_class=1,
             out=HERE / "records" / f"esc10_{way}.jsonl", workers=PROCESSES,
