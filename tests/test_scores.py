@@ -162,6 +162,15 @@ def test_break_even_comes_sooner_where_the_other_is_slower_and_later_where_a_set
         break_even(-1, 1, 1, 1)
 
 
+def test_model_dependency_of_a_single_set_goes_by_the_mean_of_all_draws() -> None:
+    records = []
+    for model, draws in {"a": (0.1, 0.3), "b": (0.2, 0.6)}.items():
+        records.append(record("hmdc", 0.5, 0, model))
+        records += [record("random", one, 1000 * place, model) for place, one in enumerate(draws)]
+    (found,) = model_dependency(records, "hmdc")
+    assert found.gaps == {"a": pytest.approx(0.3), "b": pytest.approx(0.1)}
+
+
 def test_model_dependency_is_the_spread_of_the_gap_over_networks() -> None:
     records = []
     for model, gaps in {"a": (0.1, 0.3), "b": (0.0, 0.0), "c": (-0.1, 0.1)}.items():

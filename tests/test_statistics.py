@@ -120,6 +120,9 @@ def test_random_rows_alone_are_draws():
     made += records([0.6, 0.2], row="start")
     (first, *_) = compare(made, "ours", "random packed")
     assert (first.paired.difference, first.paired.draws) == (pytest.approx(0.3), 2)
+    made += records([0.4, 0.6], row="random, all bytes")
+    (first, *_) = compare(made, "ours", "random, all bytes")
+    assert (first.paired.difference, first.paired.draws) == (pytest.approx(0.2), 2)
     (first, *_) = compare(made, "ours", "start")
     assert (first.paired.difference, first.paired.draws) == (pytest.approx(0.1), 1)
 

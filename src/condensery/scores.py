@@ -297,8 +297,8 @@ def model_dependency(
 ) -> list[Dependency]:
     """Standard deviation and range over networks of the gap to Random, by samples per class.
 
-    Gaps are taken set by set, evaluation seeds averaged first. A network without a pair is left
-    out.
+    Gaps are taken set by set, evaluation seeds averaged first; that of a single set to the mean of
+    all draws. A network without a pair is left out.
     """
     held = newest(records)
     found = []
@@ -306,7 +306,7 @@ def model_dependency(
         own = [one for one in held if one.per_class == per_class]
         gaps = {}
         for model in dict.fromkeys(one.model for one in own):
-            ours, theirs = _by_set(own, row, model), _by_set(own, random, model)
+            ours, theirs = _by_set(own, row, model), _drawn(own, random, row, model)
             pairs = [ours[one] - theirs[one] for one in ours if one in theirs]
             if pairs:
                 gaps[model] = statistics.fmean(pairs)

@@ -256,7 +256,7 @@ def compare(
             raise UsageError(f"no record of row {one!r}; there are: {', '.join(table)}")
 
     def pair(model: str, a: Values | None, b: Values | None, kind: bool | None) -> Comparison:
-        found = paired(a, b, level, against.split()[0] == "random") if a and b else None
+        found = paired(a, b, level, against.startswith("random")) if a and b else None
         return Comparison(row, against, model, model, kind, found)
 
     ours, theirs = table[row], table[against]

@@ -232,6 +232,25 @@ def test_the_step_0_set_is_kept_as_it_was(tmp_path: Path) -> None:
     assert content(tmp_path / "run" / "start") == before
 
 
+def test_a_run_of_an_older_version_that_lacks_a_setting_is_resumed_and_one_of_another_is_not(
+    tmp_path: Path,
+) -> None:
+    out, whole = tmp_path / "run", tmp_path / "whole"
+    execute_quietly(hmdc_run(3), whole)
+    execute_quietly(hmdc_run(2), out)
+    config = json.loads((out / "config.json").read_text())
+    fields = config["settings"]["fields"]
+    for peer in fields["peers"]:
+        del peer["matches"], peer["learns"]
+    del fields["temperature"], fields["keep"]
+    (out / "config.json").write_text(json.dumps(config))
+    execute_quietly(hmdc_run(3), out)
+    assert same(leaves(load(out)), leaves(load(whole)))
+    # What was added stood at its default then, whatever it is asked to be now.
+    with pytest.raises(UsageError, match=r"fields.temperature: 1.0 there, 2.0 here"):
+        execute_quietly(hmdc_run(3, temperature=2.0), out)
+
+
 def test_a_step_0_set_that_a_kill_left_half_written_is_written_again(tmp_path: Path) -> None:
     out = tmp_path / "run"
     run = hmdc_run(2, lr=0.1)

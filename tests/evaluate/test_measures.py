@@ -138,6 +138,10 @@ def test_runs_that_differ_in_their_seed_alone_are_replicates(drawn, tmp_path: Pa
         save(made, tmp_path / name / "synthetic")
     places = [tmp_path / name for name in "abc"]
     assert alike(places) == [[places[0], places[2]], [places[1]]]
+    (places[2] / "config.json").write_text('{"budget": {"steps": 400, "minutes": null}}')
+    assert alike(places) == [[places[0]], [places[1]], [places[2]]]
+    (places[0] / "config.json").write_text('{"budget": {"steps": 400, "minutes": null}}')
+    assert alike(places) == [[places[0], places[2]], [places[1]]]
 
 
 def test_a_measure_is_not_made_twice_of_one_set(problem, drawn, tmp_path: Path):

@@ -237,3 +237,17 @@ def test_sets_of_sound_become_a_hugging_face_data_set() -> None:
     table = made.as_hf_dataset()
     assert table.column_names == ["audio", "label"] and len(table) == 2
     assert len(made.as_dataset()) == 2 and "<audio" in made._repr_html_()
+
+
+def test_a_clip_is_stored_in_the_same_bytes_by_any_number_of_threads() -> None:
+    clips = torch.randn(40, 1, 80_000, generator=torch.Generator().manual_seed(0)) + 0.1
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append([level(one[None]) for one in clips])
+    finally:
+        torch.set_num_threads(before)
+    for one, two, three in zip(*found, strict=True):
+        assert torch.equal(one, two) and torch.equal(one, three)

@@ -102,6 +102,11 @@ def test_hard_labels_in_all_bytes_stand_beside_soft_ones_and_in_no_table_with_th
     assert text.count("Random, all bytes") == 1 and "Beside it, with hard labels" in text
 
 
+def test_soft_labels_of_baselines_alone_have_their_row_in_all_bytes_beside_them_too() -> None:
+    (shown,) = panels([one for one in soft_rows() if one.row != "hmdc"])
+    assert shown.rows == ["random"] and shown.beside is not None
+
+
 def test_of_several_rows_in_all_bytes_the_largest_that_fits_is_beside_the_set() -> None:
     live = [record(row="random, all bytes", stored_bytes=1_000_000, epochs=7)]
     (panel,) = panels([*soft_rows(), *live])

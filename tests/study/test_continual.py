@@ -315,6 +315,16 @@ def test_the_ceiling_begins_anew_at_each_stage_and_may_stand_at_the_last_alone(
     assert ours == theirs and len(ours) == 2 and alone == theirs[1:]
 
 
+def test_the_methods_own_row_is_its_own_whatever_baselines_stand_beside_it(tmp_path: Path) -> None:
+    few = dataclasses.replace(QUICK, method="herding", rows=("random",))
+    more = dataclasses.replace(few, rows=("random", "herding"))
+    first = run(separable(), few, tmp_path, quiet)
+    assert {one["row"] for one in first} == {"random", "herding (run)"}
+    again = run(separable(), more, tmp_path, quiet)
+    assert {one["row"] for one in again} == {"random", "herding", "herding (run)"}
+    assert [one for one in again if one["row"] != "herding"] == first
+
+
 TOTAL = dataclasses.replace(QUICK, budget="total", per_class=2, method="kmeans",
                             rows=("random", "herding"), updates=2)  # fmt: skip
 

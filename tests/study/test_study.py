@@ -160,6 +160,22 @@ def test_a_finished_cell_is_neither_condensed_nor_trained_again(
     assert before == {path: path.read_bytes() for path in out.rglob("records.jsonl")}
 
 
+def test_a_cell_of_an_older_version_that_lacks_a_setting_is_taken_for_done(
+    plan: Path, tmp_path: Path
+) -> None:
+    mine, out = replace(study.read(plan, "mini"), models=()), tmp_path / "out"
+    study.run(mine, out, only="none-ipc1/0", tell=lambda line: None)
+    (file,) = out.rglob(MARK)
+    written = json.loads(file.read_text())
+    for peer in written["asked"]["fields"]["peers"]:
+        del peer["matches"], peer["learns"]
+    del written["asked"]["fields"]["keep"]
+    file.write_text(json.dumps(written))
+    told: list[str] = []
+    study.run(mine, out, only="none-ipc1/0", tell=told.append)
+    assert not [line for line in told if line.startswith("condense")]
+
+
 def test_another_size_or_an_edited_plan_is_not_taken_for_done(plan: Path, tmp_path: Path) -> None:
     mine, out = replace(study.read(plan, "mini"), models=()), tmp_path / "out"
     study.run(mine, out, only="none-ipc1/0", tell=lambda line: None)

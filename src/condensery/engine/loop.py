@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from condensery.engine import checkpoint
 from condensery.engine.progress import Progress
 from condensery.engine.rundir import RunDirectory
 from condensery.errors import RunError, UsageError
-from condensery.methods.base import Context, Info, Method, Modules, State
+from condensery.methods.base import Context, Info, Method, Modules, State, of_today
 from condensery.records import circumstances, peak_memory
 from condensery.streams import Streams, borrow
 from condensery.world import Solo, World
@@ -161,7 +162,9 @@ def execute(
     if run.method.default_steps and not run.method.codec(run.problem).moves:
         raise UsageError(f"nothing can move in texts of one token a position: give {run.name} "
                          f"more of them, as in --method.factor 15")  # fmt: skip
-    directory = None if out is None else RunDirectory.open(out, run.config())
+    directory = None
+    if out is not None:
+        directory = RunDirectory.open(out, run.config(), partial(of_today, method=run.method))
     began = time.perf_counter()
     start = _start(run)
     started = time.perf_counter()

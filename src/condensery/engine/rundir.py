@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,19 @@ class RunDirectory:
     path: Path
 
     @classmethod
-    def open(cls, path: Path, config: Mapping[str, Any]) -> RunDirectory:
+    def open(
+        cls,
+        path: Path,
+        config: Mapping[str, Any],
+        of_today: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
+    ) -> RunDirectory:
         """A place for a new run, or the run that is there if its settings are equal.
 
         Nothing is written: what cannot be is said before anything is changed.
 
         Args:
             path: the directory. config: see ``begin``.
+            of_today: completes the method's fields that an older version wrote.
 
         Raises:
             UsageError: the directory holds something else, or a run of other settings.
@@ -45,7 +52,11 @@ class RunDirectory:
                 raise UsageError(f"{path} is not empty and holds no run: choose another --out")
             return run
         found = run.config()
-        differing = differences(found.get("settings", {}), config["settings"])
+        written = dict(found.get("settings", {}))
+        if of_today is not None and "fields" in written:
+            fields = of_today(written["fields"])
+            written["fields"] = json.loads(json.dumps(fields, default=dataclasses.asdict))
+        differing = differences(written, config["settings"])
         if differing:
             name, there, here = differing[0]
             raise UsageError(f"{path} holds another run ({name}: {there!r} there, {here!r} here): "

@@ -81,8 +81,11 @@ def alike(directories: Sequence[Path]) -> list[list[Path]]:
     """Runs sorted by what they are apart from their seed, in their order."""
     found: dict[str, list[Path]] = {}
     for directory in directories:
-        settings = load(directory).about.get("settings", {})
+        about = load(directory).about
+        budget = _read(directory / "config.json").get("budget", about.get("steps"))
+        settings = about.get("settings", {})
         kept = {name: settings[name] for name in settings if name not in ("seed", "init")}
+        kept |= {"budget": budget, "begun": settings.get("init") is not None}
         found.setdefault(json.dumps(kept, sort_keys=True, default=str), []).append(directory)
     return list(found.values())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.errors import RunError
 from condensery.modality import Codec
+from condensery.models.backbone import PeerSpec
 from condensery.streams import Streams
 from condensery.world import World
 
@@ -127,6 +129,26 @@ class Method(ABC):
     def peers_used(self) -> tuple[str, ...]:
         """Names of the networks that judge the set; records mark them as seen."""
         return ()
+
+
+def of_today(fields: Mapping[str, Any], method: Method) -> dict[str, Any]:
+    """Fields of a method as an older version wrote them, with those that have been added since.
+
+    Such a field stood at its default then, whatever it is in ``method``; the same goes for its
+    networks. So a run that was begun before can be resumed.
+    """
+    known = {one.name: one for one in dataclasses.fields(method)}  # type: ignore[arg-type]
+    added = {name: one.default for name, one in known.items()
+             if one.default is not dataclasses.MISSING}  # fmt: skip
+    networks = {one.name: one.default for one in dataclasses.fields(PeerSpec) if one.name != "name"}
+
+    def completed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [completed(one) for one in value]
+        network = isinstance(value, dict) and set(value) <= {"name", *networks} and "name" in value
+        return networks | value if network else value
+
+    return added | {name: completed(value) for name, value in fields.items()}
 
 
 def finite(loss: torch.Tensor, state: State, label_name: str) -> torch.Tensor:

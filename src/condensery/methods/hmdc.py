@@ -29,6 +29,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from condensery.core.alignment import Alignment
 from condensery.core.balance import Balance
@@ -52,6 +53,7 @@ from condensery.models.backbone import PeerSpec
 from condensery.streams import Streams
 from condensery.types import Batch, Reading
 
+KEPT_BYTES = 2**30  # gradients of real samples up to this size are kept
 PEERS = (PeerSpec("convnet3", lr=1e-2), PeerSpec("vit_mini", lr=1e-3))
 
 
@@ -362,11 +364,25 @@ class HMDC(Method):
         again: of 128 texts they take nine tenths of a step.
         """
         moving = self.train_samples or self.align_samples or self.mixup_in_matching
-        if moving or self._augmentation(problem).operations:
+        if moving or self._augmentation(problem).operations or not self._may_keep(state, problem):
             return self._gradients(state, real, graph=False)
         if label not in state.wanted:
             state.wanted[label] = self._gradients(state, real, graph=False)
         return state.wanted[label]
+
+    def _may_keep(self, state: HMDCState, problem: Problem) -> bool:
+        """Whether all classes' gradients fit, and looking once for twice leaves no trace.
+
+        Batch norm counts how often it has looked, and k-means looks through it: a run that was
+        resumed, hence looked once more, would choose other samples.
+        """
+        if self.choose == "kmeans" and any(
+            isinstance(one, _BatchNorm) for peer in state.cohort for one in peer.backbone.modules()
+        ):
+            return False
+        numbers = sum(one.numel() for peer in state.cohort for one in peer.parameters)
+        terms = 1 if state.alignment is None else 2
+        return 4 * numbers * terms * problem.classes <= KEPT_BYTES
 
     def _pair(
         self,

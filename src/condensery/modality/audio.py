@@ -179,9 +179,13 @@ def _padded(pictures: Tensor) -> Tensor:
 
 
 def level(x: Tensor) -> Tensor:
-    """Clips ``(n, channels, samples)``: each channel's mean taken off, root mean square 1."""
-    x = x - x.mean(-1, keepdim=True)
-    loudness = x.square().mean((-2, -1), keepdim=True).sqrt()
+    """Clips ``(n, channels, samples)``: each channel's mean taken off, root mean square 1.
+
+    Means are taken in 64 bits: in 32 their last bits depend on the number of threads, and so would
+    the bytes of a stored clip.
+    """
+    x = x - x.mean(-1, keepdim=True, dtype=torch.float64).to(x.dtype)
+    loudness = x.square().mean((-2, -1), keepdim=True, dtype=torch.float64).sqrt().to(x.dtype)
     return torch.where(loudness > QUIET, x / loudness.clamp(min=QUIET), torch.zeros_like(x))
 
 

@@ -256,7 +256,8 @@ def _with_beside(panel: Panel, aside: Mapping[tuple[Any, ...], list[Record]]) ->
     own = aside.get(key, [])
     if panel.labels == "hard" or not own:
         return panel
-    most = max(one.stored_bytes for one in panel.records if one.row not in style.BASELINES)
+    condensed = [one for one in panel.records if one.row not in style.BASELINES]
+    most = max(one.stored_bytes for one in condensed or panel.records)
     fitting = [one.stored_bytes for one in own if one.stored_bytes <= most]
     wanted = max(fitting) if fitting else min(one.stored_bytes for one in own)
     kept = [one for one in own if one.stored_bytes == wanted]

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from condensery import api
+from condensery.core.starts import random_start
 from condensery.errors import CondenseryError
 from condensery.evaluate import recipe_from, shorten
 from condensery.evaluate.train import family_of
 from condensery.modality import Pixels
 from condensery.models import PeerSpec
 from condensery.records import peak_memory
+from condensery.streams import Streams
 from condensery.study.left import condensing, judging, sets_beside, trainings
 from condensery.study.plan import Cell, Study
 from condensery.study.run import MARK, _problem, arm_plan
@@ -181,9 +183,9 @@ def _measure_training(
 ) -> tuple[float, int, float]:
     problem = _problem(cell.data, study.label, study.side, data_dir)
     recipe = shorten(recipe_from(study.recipe), study.epochs, study.updates)
-    method, plan = "random", arm_plan(cell, problem).method
-    settings = {"factor": getattr(plan, "factor", 1)}
-    some = api.condense(problem, method, per_class=cell.per_class, settings=settings, quiet=True)
+    # Real samples, stored as the arm stores its own.
+    codec = arm_plan(cell, problem).method.codec(problem)
+    some = random_start(problem, cell.per_class, codec, Streams(0))
     applied = recipe.for_network(model.name, family_of(model, None))
     _, updates = applied.length(len(some) * some.codec.multiplies)
     begun(updates)

@@ -41,7 +41,8 @@ def trainings(
 
     Args:
         sets: of each row. place: the run's directory; records of other recipes, seeds or splits
-            there are no part of this.
+            there are no part of this. Whether its set has changed since is not looked at: then more
+            are needed.
     """
     recipe = shorten(recipe_from(study.recipe), study.epochs, study.updates).name
     asked = (name_of(model), recipe, "test", "hard")

@@ -21,7 +21,7 @@ from condensery.core.sampling import representatives
 from condensery.core.synthetic import SyntheticSet
 from condensery.data.problem import Problem
 from condensery.errors import UsageError
-from condensery.evaluate import baselines
+from condensery.evaluate import BASELINES, baselines
 from condensery.methods import METHODS
 from condensery.streams import Streams
 
@@ -77,6 +77,9 @@ class Memories:
                          which=self.what.rows)  # fmt: skip
         for row, sets in made.items():
             own = sets[0][1] is condensed
+            if own and self.what.method in BASELINES:
+                # The same name whatever stands beside it: rows may be added later.
+                row = f"{self.what.method} (run)"
             held = condensed if own else _kept(sets[0][1], place / "rows" / row)
             self.rows.setdefault(row, []).append(held)
         if not there:

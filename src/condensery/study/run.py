@@ -17,6 +17,7 @@ from condensery.data import Problem, load_problem
 from condensery.errors import UsageError
 from condensery.evaluate import name_of
 from condensery.evaluate.share import Claims, each, executor
+from condensery.methods.base import of_today
 from condensery.presets import Plan
 from condensery.report import report
 from condensery.study.drawing import check_parts, sections
@@ -176,6 +177,10 @@ def finished(study: Study, cell: Cell, place: Path, data_dir: Path | None) -> bo
     if not (place / MARK).is_file():
         return False
     there, here = mark(place).get("asked", {}), told(study, cell, data_dir)["asked"]
+    if "fields" in there:
+        method = arm_plan(cell, _problem(cell.data, study.label, study.side, data_dir)).method
+        written = of_today(there["fields"], method)
+        there = there | {"fields": json.loads(json.dumps(written, default=dataclasses.asdict))}
     for name, value in here.items():
         if there.get(name) != value:
             raise UsageError(
