@@ -52,10 +52,11 @@ class RunDirectory:
                 raise UsageError(f"{path} is not empty and holds no run: choose another --out")
             return run
         found = run.config()
-        written = dict(found.get("settings", {}))
-        if of_today is not None and "fields" in written:
-            fields = of_today(written["fields"])
-            written["fields"] = json.loads(json.dumps(fields, default=dataclasses.asdict))
+        written = found.get("settings", {})
+        fields = written.get("fields") if isinstance(written, dict) else None
+        if of_today is not None and isinstance(fields, dict):
+            completed = json.dumps(of_today(fields), default=dataclasses.asdict)
+            written = written | {"fields": json.loads(completed)}
         differing = differences(written, config["settings"])
         if differing:
             name, there, here = differing[0]
