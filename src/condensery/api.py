@@ -371,7 +371,7 @@ def changed(plan: Plan, settings: Mapping[str, Any]) -> Plan:
     Raises:
         UsageError: a name that is no field of the method.
     """
-    fields = [one.name for one in dataclasses.fields(plan.method)]  # type: ignore[arg-type]
+    fields = [one.name for one in dataclasses.fields(plan.method)]
     for name in settings:
         if name not in fields:
             raise unknown(f"setting of {name_of(plan.method)}", name, fields)

@@ -24,8 +24,8 @@ class Record:
 
     Attributes:
         row: what the network was trained on: a method's name, or a baseline of the same run
-            (``random``, ``random packed``, ``random as many``, ``kmeans``, ``mean``,
-            ``start``, ``full``).
+            (``random``, ``random packed``, ``random as many``, ``random, all bytes``,
+            ``kmeans``, ``mean``, ``start``, ``full``).
         model: the network's name, as it was really used.
         seen: True when this network took part in making the set of this run.
         replicate: the condensation seed (for a baseline: the seed of its draw). Paired rows share

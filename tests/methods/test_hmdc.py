@@ -806,6 +806,12 @@ def test_a_peer_that_is_matched_in_its_head_has_its_heads_distance_and_no_say_in
     torch.testing.assert_close(found[0].detach(), by_hand)
     # Of the agreement what the other peer alone is matched in is left.
     assert len(terms(head, align=False)[1]) == 2
+    for one in state.cohort:
+        for name, parameter in one.backbone.named_parameters():
+            parameter.requires_grad_(name in one.backbone.head)
+    given = {name: one.clone().requires_grad_() for name, one in state.synthetic.of(0).items()}
+    with pytest.raises(RunError, match="nothing moves their agreement; set align to false"):
+        method.losses(state, problem, 0, given, context())
     with pytest.raises(UsageError, match="agreement of peers lies before their heads"):
         small(peers=tuple(dataclasses.replace(one, matches="head") for one in whole))
 

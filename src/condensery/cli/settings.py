@@ -27,21 +27,21 @@ def options_of(name: str) -> list[Option]:
             shown(one.default),
             one.default,
         )
-        for one in dataclasses.fields(kind)  # type: ignore[arg-type]
+        for one in dataclasses.fields(kind)
     ]
 
 
 def starts_of(name: str) -> tuple[str, ...]:
     """Names of the step-0 sets that a method can be told to take; none where it has its own."""
     kind = METHODS[name]
-    if "start_from" not in {one.name for one in dataclasses.fields(kind)}:  # type: ignore[arg-type]
+    if "start_from" not in {one.name for one in dataclasses.fields(kind)}:
         return ()
     return typing.get_args(typing.get_type_hints(kind)["start_from"])
 
 
 def meanings(kind: type[Method]) -> dict[str, str]:
     """What each field means, from "Attributes:" in the docstrings of a class and its parents."""
-    names = [one.name for one in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    names = [one.name for one in dataclasses.fields(kind)]
     found: dict[str, str] = {}
     for parent in reversed(kind.__mro__):
         found |= attributes(parent.__doc__ or "", names)

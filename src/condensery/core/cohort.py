@@ -54,7 +54,7 @@ class Peer:
         backbone = build(spec, problem.modality, problem.classes, generator, modules).to(device)
         backbone.train()
         still_dropout(backbone)
-        parameters_of(backbone, spec.matches)
+        parameters_of(backbone, spec.matches)  # refuses here what the first step would refuse
         parameters = parameters_of(backbone, spec.learns).values()
         return cls(spec, backbone, make_optimiser(spec, parameters))
 

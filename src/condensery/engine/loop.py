@@ -120,7 +120,7 @@ class Run:
         """What must be equal for a run to be resumed; plain values."""
         return {
             "method": self.name,
-            "fields": dataclasses.asdict(self.method),  # type: ignore[call-overload]
+            "fields": dataclasses.asdict(self.method),
             "data": self.problem.name,
             "fingerprint": self.problem.fingerprint,
             "per_class": self.per_class,
@@ -164,7 +164,7 @@ def execute(
                          f"more of them, as in --method.factor 15")  # fmt: skip
     directory = None
     if out is not None:
-        directory = RunDirectory.open(out, run.config(), partial(of_today, method=run.method))
+        directory = RunDirectory.open(out, run.config(), partial(of_today, kind=type(run.method)))
     began = time.perf_counter()
     start = _start(run)
     started = time.perf_counter()

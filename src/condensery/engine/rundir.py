@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -55,8 +54,7 @@ class RunDirectory:
         written = found.get("settings", {})
         fields = written.get("fields") if isinstance(written, dict) else None
         if of_today is not None and isinstance(fields, dict):
-            completed = json.dumps(of_today(fields), default=dataclasses.asdict)
-            written = written | {"fields": json.loads(completed)}
+            written = written | {"fields": of_today(fields)}
         differing = differences(written, config["settings"])
         if differing:
             name, there, here = differing[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -97,6 +98,7 @@ class Context:
     modules: Modules = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
 class Method(ABC):
     """A way to condense. Subclasses are frozen dataclasses of plain values, one file each.
 
@@ -131,14 +133,19 @@ class Method(ABC):
         return ()
 
 
-def of_today(fields: Mapping[str, Any], method: Method) -> dict[str, Any]:
+def of_today(fields: Mapping[str, Any], kind: type[Method]) -> dict[str, Any]:
     """Fields of a method as an older version wrote them, with those that have been added since.
 
-    Such a field stood at its default then, whatever it is in ``method``; the same goes for its
+    Such a field stood at its default then, whatever is asked of it now; the same goes for its
     networks. So a run that was begun before can be resumed.
+
+    Args:
+        fields: as they are read back from JSON. kind: of method.
+
+    Returns:
+        All fields, in plain values as JSON gives them back.
     """
-    known = {one.name: one for one in dataclasses.fields(method)}  # type: ignore[arg-type]
-    added = {name: one.default for name, one in known.items()
+    added = {one.name: one.default for one in dataclasses.fields(kind)
              if one.default is not dataclasses.MISSING}  # fmt: skip
     networks = {one.name: one.default for one in dataclasses.fields(PeerSpec) if one.name != "name"}
 
@@ -148,7 +155,9 @@ def of_today(fields: Mapping[str, Any], method: Method) -> dict[str, Any]:
         network = isinstance(value, dict) and set(value) <= {"name", *networks} and "name" in value
         return networks | value if network else value
 
-    return added | {name: completed(value) for name, value in fields.items()}
+    found = added | {name: completed(value) for name, value in fields.items()}
+    whole: dict[str, Any] = json.loads(json.dumps(found, default=dataclasses.asdict))
+    return whole
 
 
 def finite(loss: torch.Tensor, state: State, label_name: str) -> torch.Tensor:

@@ -354,6 +354,9 @@ class HMDC(Method):
         if pairs[peers:]:
             # The agreement lies before the heads: a peer that is matched there has no say in it.
             told = [(r, s) for r, s in pairs[peers:] if any(one is not None for one in r)]
+            if not told:
+                raise RunError("hmdc: no peer has a parameter before its head that takes a gradient"
+                               ": nothing moves their agreement; set align to false")  # fmt: skip
             losses.append(torch.stack([distance(r, s, self.metric) for r, s in told]).sum())
         return losses
 

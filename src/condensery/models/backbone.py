@@ -37,7 +37,7 @@ class PeerSpec:
             ``embedding`` (the table of word vectors).
         matches: in which of them HMDC, DC and DSA match gradients (IDC has settings of its own).
             Those of the ``head`` alone say where an encoder sees the means of the classes, and
-            spare a large one the second order: a step costs a tenth.
+            spare a large one the second order.
     """
 
     name: str

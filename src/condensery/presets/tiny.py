@@ -69,7 +69,7 @@ def shrunk(method: Method, problem: Problem, per_class: int) -> Method:
     """
     enough = max(8, per_class * method.codec(problem).holds)
     most, changed = MOST | {"candidates": enough, "pool": enough}, dict[str, Any]()
-    for field in dataclasses.fields(method):  # type: ignore[arg-type]
+    for field in dataclasses.fields(method):
         value = getattr(method, field.name)
         if isinstance(value, PeerSpec):
             changed[field.name] = tiny(value)

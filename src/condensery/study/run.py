@@ -17,6 +17,7 @@ from condensery.data import Problem, load_problem
 from condensery.errors import UsageError
 from condensery.evaluate import name_of
 from condensery.evaluate.share import Claims, each, executor
+from condensery.methods import METHODS
 from condensery.methods.base import of_today
 from condensery.presets import Plan
 from condensery.report import report
@@ -158,7 +159,7 @@ def condense_cell(study: Study, cell: Cell, out: Path, data_dir: Path | None) ->
 def told(study: Study, cell: Cell, data_dir: Path | None) -> dict[str, Any]:
     """What a finished run is: another plan, or another size of it, must not take it for its own."""
     plan = arm_plan(cell, _problem(cell.data, study.label, study.side, data_dir))
-    fields = dataclasses.asdict(plan.method)  # type: ignore[call-overload]
+    fields = dataclasses.asdict(plan.method)
     asked = {
         "method": cell.arm.method, "fields": fields,
         "steps": plan.steps, "data": cell.data, "label": study.label, "side": study.side,
@@ -178,9 +179,7 @@ def finished(study: Study, cell: Cell, place: Path, data_dir: Path | None) -> bo
         return False
     there, here = mark(place).get("asked", {}), told(study, cell, data_dir)["asked"]
     if "fields" in there:
-        method = arm_plan(cell, _problem(cell.data, study.label, study.side, data_dir)).method
-        written = of_today(there["fields"], method)
-        there = there | {"fields": json.loads(json.dumps(written, default=dataclasses.asdict))}
+        there = there | {"fields": of_today(there["fields"], METHODS[here["method"]])}
     for name, value in here.items():
         if there.get(name) != value:
             raise UsageError(
