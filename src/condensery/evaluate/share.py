@@ -54,6 +54,10 @@ class Claims:
         for key in list(self._held):
             self.release(key)
         if self.directory is not None and self.directory.is_dir():
+            # A job that was killed between a cell's record and its release left a claim that nobody
+            # will ask for again.
+            for path in self.directory.glob("*.json"):
+                self._orphaned(path)
             # Another job's claims keep it there.
             try:
                 self.directory.rmdir()
