@@ -17,7 +17,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constr
 help:  ## what there is (this list)
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
-demo: $(DEVELOPER)  ## condense real digits, evaluate on unlike networks, report; about 3 minutes
+demo: $(DEVELOPER)  ## condense real digits, evaluate on unlike networks, report; 2 to 5 minutes
 	$(BIN)/python examples/demo.py --out $(RUN)
 
 test: $(DEVELOPER)  ## the quick tests; says how many ran, and which were skipped and why
