@@ -78,12 +78,26 @@ def chromium() -> str:
     return found
 
 
+@pytest.fixture(scope="session")
+def pages() -> dict[str, Path]:
+    """Drawn so far: a fixture with parameters is torn down between two tests that differ in them,
+    and a page takes up to a minute."""
+    return {}
+
+
 @pytest.fixture(scope="module", params=["one run", "everything"])
-def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    base = tmp_path_factory.mktemp("browser")
-    html = one_run(base) if request.param == "one run" else everything(base)
-    html.write_text(html.read_text(encoding="utf-8").replace("</body>", PROBE), encoding="utf-8")
-    return html
+def page(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    pages: dict[str, Path],
+) -> Path:
+    if request.param not in pages:
+        base = tmp_path_factory.mktemp("browser")
+        html = one_run(base) if request.param == "one run" else everything(base)
+        told = html.read_text(encoding="utf-8").replace("</body>", PROBE)
+        html.write_text(told, encoding="utf-8")
+        pages[request.param] = html
+    return pages[request.param]
 
 
 def one_run(base: Path) -> Path:
