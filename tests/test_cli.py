@@ -173,6 +173,8 @@ def test_the_installed_command_is_this_function() -> None:
         (("condense", "digits", "--method.peers", '[{"nam": "mlp"}]'), ("did you mean name?",)),
         (("condense", "digits", "--method.peers", '[{"name": "mlp", "lr": "x"}]'), ("lr cannot",)),
         (("condense", "digits", "--method.peers", "mlp,convnt3"), ("did you mean convnet3",)),
+        (("condense", "digits", "--method.peers", '["mlp", {]'), ("a JSON list such as",)),
+        (("condense", "digits", "--method.peers", '["mlp", 3]'), ("names a,b or a JSON list",)),
         (("condense", "digits", "--per-class", "0"), ("--per-class", "from 1; got 0")),
         (("condense", "digits", "--per-class", "-1"), ("--per-class", "from 1; got -1")),
         (("condense", "digits", "--per-class", "many"), ("--per-class wants a whole number",)),
@@ -310,6 +312,9 @@ def test_a_network_by_its_name_alone_is_trained_as_the_method_trains_it() -> Non
     peers = parse(words, options_of("hmdc"), "condensery").values["method.peers"]
     usual = {peer.name: peer for peer in METHODS["hmdc"]().peers}  # type: ignore[attr-defined]
     assert peers == (PeerSpec("mlp"), usual["vit_mini"])
+    words = ["--method.peers", '[{"name": "mlp", "lr": 0.25}, "vit_mini"]']
+    peers = parse(words, options_of("hmdc"), "condensery").values["method.peers"]
+    assert peers == (PeerSpec("mlp", lr=0.25), usual["vit_mini"])
     alone = parse(["--method.peer", "mlp"], options_of("idc"), "condensery").values["method.peer"]
     assert alone == PeerSpec("mlp")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +14,9 @@ from condensery import study
 from condensery.cli.study import told
 from condensery.data import load_problem
 from condensery.evaluate import rows_of
+from condensery.models import PeerSpec
 from condensery.records import read
+from condensery.study import estimate
 
 
 @pytest.mark.parametrize(("size", "memory"), [(1, "1.5 GB"), (3, "4.5 GB")])
@@ -48,3 +53,37 @@ def test_an_estimate_counts_packed_rows_and_no_record_of_another_recipe(
         (judging,) = [one for one in study.estimates(asked, chosen, tmp_path, None)
                       if one.what == judging.what]  # fmt: skip
         assert (judging.cells, judging.done) == (14 * len(asked.evaluation_seeds) - there, there)
+
+
+def test_the_steps_of_a_training_are_timed_however_long_its_test_lasts(
+    short_plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate.api, "evaluate", lambda *given, **more: time.sleep(0.2))
+    mine = study.read(short_plan, "mini")
+    said: list[tuple[object, ...]] = []
+    cell = next(iter(study.cells(mine)))
+    each, updates, besides = estimate._measure_training(
+        lambda *words: said.append(words), mine, cell, PeerSpec("mlp"), None
+    )
+    assert 0 < each < 0.2 <= besides and updates == mine.updates
+    # Told before the test begins: one that outlasts our patience does not hide it.
+    assert said == [(updates, min(updates, 4), None), (updates, min(updates, 4), each)]
+
+
+def _never_ends(begun: Callable[..., None], each: float | None) -> None:
+    begun(1000, 4, each)
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("known", [None, 7.0])
+def test_what_is_stopped_is_a_bound_by_the_steps_it_was_to_make(
+    known: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forked = multiprocessing.get_context("fork")  # here at once: a spawned one imports torch first
+    monkeypatch.setattr(estimate.multiprocessing, "get_context", lambda kind: forked)
+    each, steps, besides, memory, bound = estimate._apart(_never_ends, (known,), 0.8)
+    assert (steps, memory, bound) == (1000, None, True)
+    if known:
+        assert each == known and 0 < besides <= 0.8  # the test lasted that at least
+    else:
+        assert 0 < each <= 0.8 / 4 and not besides  # four steps had that time, and were not made

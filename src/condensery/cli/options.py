@@ -116,21 +116,32 @@ def _typed(options: Sequence[Option], texts: dict[str, str]) -> dict[str, Any]:
 
 def _as_json(option: Option, text: str) -> str:
     """Lists may be written short: ``a,b`` for ``["a", "b"]``, a name for what has a name."""
-    if text.strip().startswith("["):
-        return text
     if option.spec is not None:
-        if text.strip().startswith("{"):
-            return f"[{text}]"
         usual: Any = option.default if isinstance(option.default, tuple) else (option.default,)
         known = {one.name: asdict(one) for one in usual if type(one) is option.spec}
-        names = [name.strip() for name in text.split(",")]
-        return json.dumps([known.get(name, {"name": name}) for name in names])
+        try:
+            items = _listed(text.strip())
+        except ValueError:
+            return text  # jsonargparse refuses what is no JSON
+        return json.dumps(
+            [known.get(one, {"name": one}) if isinstance(one, str) else one for one in items]
+        )
+    if text.strip().startswith("["):
+        return text
     kinds = [option.kind, *get_args(option.kind)]
     listed = next((kind for kind in kinds if get_origin(kind) is tuple), None)
     if listed is None or (listed is not option.kind and "," not in text):
         return text
     parts = [part.strip() for part in text.split(",") if part.strip()]
     return json.dumps(parts) if str in get_args(listed) else f"[{','.join(parts)}]"
+
+
+def _listed(text: str) -> list[Any]:
+    """What is in a list of JSON, an object of it, or names with commas between them."""
+    if not text.startswith(("[", "{")):
+        return [name.strip() for name in text.split(",")]
+    found = json.loads(text)
+    return found if isinstance(found, list) else [found]
 
 
 def _made(option: Option, value: Any) -> Any:

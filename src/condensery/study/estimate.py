@@ -14,7 +14,7 @@ from condensery import api
 from condensery.core.starts import random_start
 from condensery.errors import CondenseryError
 from condensery.evaluate import recipe_from, shorten
-from condensery.evaluate.train import family_of
+from condensery.evaluate.train import family_of, train_network
 from condensery.modality import Pixels
 from condensery.models import PeerSpec
 from condensery.records import peak_memory
@@ -133,14 +133,15 @@ def _apart(call: Any, given: tuple[Any, ...], patience: float) -> Any:
     process = context.Process(target=_report, args=(theirs, call, given), daemon=True)
     process.start()
     theirs.close()
-    started: Any = None
-    deadline = time.monotonic() + patience
+    started: tuple[int, int, float | None] | None = None
+    at = time.monotonic()
+    deadline = at + patience
     try:
         while ours.poll(max(0.0, deadline - time.monotonic())):
             told = ours.recv()
-            if not (isinstance(told, tuple) and told[0] == "steps"):
+            if not (isinstance(told, tuple) and told[0] == "begun"):
                 return told
-            started = told  # data are loaded: from here on steps are measured
+            started, at = told[1:], time.monotonic()  # data are loaded: what follows is measured
     except EOFError:
         return "the measuring process ended without a word (too little memory?)"
     finally:
@@ -148,12 +149,15 @@ def _apart(call: Any, given: tuple[Any, ...], patience: float) -> Any:
         process.join()
     if started is None:
         return f"not begun within {patience:.0f} s"
-    return patience / MEASURED, started[1], 0.0, None, True  # a step takes that or more
+    (steps, few, each), lasted = started, max(0.0, deadline - at)
+    # Stopped among its few steps, or, where those are measured, in the test after them.
+    return (lasted / few, steps, 0.0, None, True) if each is None else (
+        each, steps, lasted, None, True)  # fmt: skip
 
 
 def _report(sender: Connection, call: Any, given: tuple[Any, ...]) -> None:
     try:
-        told = call(lambda steps: sender.send(("steps", steps)), *given)
+        told = call(lambda *said: sender.send(("begun", *said)), *given)
         held = peak_memory()
         sender.send((*told, None if held is None else held / 2**30, False))
     except (CondenseryError, OSError, MemoryError) as error:
@@ -166,11 +170,11 @@ def _measure_steps(
     problem = _problem(cell.data, label, side, data_dir)
     plan = arm_plan(cell, problem)
     steps = plan.steps or 0
-    begun(steps)
-    begin = time.perf_counter()
-    ends: list[float] = []
     # As many as a method's interval, so that what it does now and then has its weight.
     few = min(getattr(plan.method, "interval", 0) + MEASURED, steps)
+    begun(steps, max(1, few), None)
+    begin = time.perf_counter()
+    ends: list[float] = []
     api.condense(problem, plan.method, per_class=cell.per_class, steps=few or None,
                  quiet=True, on_step=lambda *_: ends.append(time.perf_counter()))  # fmt: skip
     if len(ends) < 2:
@@ -188,11 +192,14 @@ def _measure_training(
     some = random_start(problem, cell.per_class, codec, Streams(0))
     applied = recipe.for_network(model.name, family_of(model, None))
     _, updates = applied.length(len(some) * some.codec.multiplies)
-    begun(updates)
-    took = []
-    for few in (1, 1 + MEASURED):
-        begin = time.perf_counter()
-        api.evaluate(some, problem, (model,), recipe=study.recipe, seeds=(0,), rows=(), updates=few)
-        took.append(time.perf_counter() - begin)
-    each = max(0.0, (took[1] - took[0]) / MEASURED)
-    return each, updates, took[0]
+    few = min(1 + MEASURED, updates)
+    begun(updates, few, None)
+    # Steps are timed one by one: the test after them may last minutes.
+    ends: list[float] = []
+    train_network(some, model, shorten(recipe, updates=few), Streams(0),
+                  after_update=lambda *_: ends.append(time.perf_counter()))  # fmt: skip
+    each = (ends[-1] - ends[0]) / (len(ends) - 1) if len(ends) > 1 else 0.0
+    begun(updates, few, each)
+    begin = time.perf_counter()
+    api.evaluate(some, problem, (model,), recipe=recipe, seeds=(0,), rows=(), updates=1)
+    return each, updates, time.perf_counter() - begin
