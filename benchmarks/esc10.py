@@ -11,6 +11,9 @@ transformer in the place of its second network, with batches that two cores bear
 has the pretrained encoder of Whisper tiny there, matched in its head alone; both peers stand still
 and all real clips of a class are matched, by one of a stored clip's five parts at a time.
 
+``hmdc-logmel`` is stored as log-mel spectrograms, which networks on spectrograms alone can read:
+the small spectrogram CNN judges it, and ``hmdc`` beside it.
+
 Judge is the six-layer CNN on waveforms under the recipe ``sound``, two trainings a set; of
 ``hmdc-whisper`` also, one training a set and one draw of each random row, the small transformer
 from scratch under the same recipe and, where ``weights/whisper_tiny_en_encoder`` lies beside the
@@ -44,7 +47,7 @@ WAYS = {
     "develop": [("esc10:1", seed) for seed in (100, 101, 102)],
     "official": [(f"esc10:{fold}", fold) for fold in range(1, 6)],
 }
-ARMS = ("hmdc", "dream", "hmdc-whisper", "hmdc-encoder")
+ARMS = ("hmdc", "dream", "hmdc-whisper", "hmdc-encoder", "hmdc-logmel")
 DRAWS = 2
 WHISPER = Path(os.environ.get("CONDENSERY_DATA", "")) / "weights" / "whisper_tiny_en_encoder"
 
@@ -70,7 +73,12 @@ def settings(arm: str, problem: Problem) -> tuple[Method, int]:
 
 def judges(arm: str) -> list[tuple[PeerSpec, Recipe, Sequence[int], int]]:
     """Networks, the recipes that they are trained by, evaluation seeds, and draws a fold."""
+    spectrogram = (PeerSpec("spectrogram_cnn"), RECIPES["sound"], (0, 1), DRAWS)
+    if arm == "hmdc-logmel":
+        return [spectrogram]
     found = [(PeerSpec("audio_cnn"), RECIPES["sound"], (0, 1), DRAWS)]
+    if arm == "hmdc":
+        found.append(spectrogram)
     if arm == "hmdc-whisper":
         found.append((PeerSpec("whisper_mini"), RECIPES["sound"], (0,), 1))
     if arm in ("hmdc-whisper", "hmdc-encoder") and WHISPER.is_dir():
@@ -81,6 +89,8 @@ def judges(arm: str) -> list[tuple[PeerSpec, Recipe, Sequence[int], int]]:
 
 def judged(way: str, data: str, seed: int, arm: str) -> list[Record]:
     """Condense one arm on one fold, and train every judge on it and on its baselines."""
+    logmel = arm == "hmdc-logmel"
+    data = f"{data}:logmel" if logmel else data
     problem = load_problem(data)
     method, steps = settings(arm, problem)
     place = Path("runs/bench/esc10") / way / data.replace(":", "-") / f"{arm}-{seed}"
@@ -88,7 +98,9 @@ def judged(way: str, data: str, seed: int, arm: str) -> list[Record]:
     print(f"{arm}, {data}, seed {seed}: {float(made.about['seconds']):.0f} s", flush=True)
     own, start = [(seed, load(place))], [(seed, load(place / "start"))]
     rows = baselines(problem, own, name=arm, start=start, which=("random",), draws=DRAWS)
-    rows = {f"{arm}: start" if row == "start" else row: sets for row, sets in rows.items()}
+    # Of another form are the random rows too: they are not those of the other arms.
+    own_rows = set(rows) - {arm} if logmel else {"start"}
+    rows = {f"{arm}: {row}" if row in own_rows else row: sets for row, sets in rows.items()}
     records = []
     for network, recipe, seeds, draws in judges(arm):
         fewer = {row: sets[:draws] for row, sets in rows.items()}

@@ -189,11 +189,34 @@ def test_what_text_has_not_is_refused(
         load_problem(table(tmp_path / "a.csv", rows()), tokenizer=words, **asked)
 
 
-def test_a_tokenizer_is_for_text_alone_and_imdb_has_one_part() -> None:
+def test_a_tokenizer_is_for_text_alone_and_imdb_has_two_parts() -> None:
     with pytest.raises(UsageError, match="a tokenizer is for text; digits holds image"):
         load_problem("digits", tokenizer="bert-base-uncased")
-    with pytest.raises(UsageError, match="imdb has one part, imdb:dense"):
-        load_problem("imdb:nonsense")
+    for name in ("imdb:nonsense", "imdb:100:200", "imdb:dense:dense", "imdb:-5", "imdb:"):
+        with pytest.raises(UsageError, match="imdb has two parts, imdb:dense .* and imdb:N"):
+            load_problem(name)
+
+
+def test_imdb_is_tested_on_as_many_reviews_as_its_name_says(tmp_path: Path, words: str) -> None:
+    for split in ("train", "test"):
+        for label in ("neg", "pos"):
+            place = tmp_path / "imdb" / split / label
+            place.mkdir(parents=True)
+            for number in range(10):
+                (place / f"{number}.txt").write_text(f"{label} good film {'very ' * number}")
+    asked: dict[str, Any] = {"data_dir": tmp_path, "tokenizer": words}
+    whole, some = load_problem("imdb", **asked), load_problem("imdb:8", **asked)
+    assert (some.name, len(some.train)) == ("imdb-8", 20)
+    assert np.bincount(some.test.labels).tolist() == [4, 4]
+    texts = {row.tobytes() for row in np.asarray(whole.test.samples)}
+    assert {row.tobytes() for row in np.asarray(some.test.samples)} <= texts
+    again = load_problem("imdb:8", **asked).test.samples
+    assert np.array_equal(some.test.samples, again)  # the same ones every time
+    both = load_problem("imdb:dense:8", **asked)
+    assert both.name == "imdb-dense-8" and both.modality.codec().kind == "dense_tokens"
+    for count in (1, 20, 21):
+        with pytest.raises(UsageError, match=f"imdb has 20 test texts: .* not on {count}"):
+            load_problem(f"imdb:{count}", **asked)
 
 
 @pytest.mark.realdata

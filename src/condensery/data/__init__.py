@@ -116,7 +116,8 @@ DATA: dict[str, Source] = {
     ),
     "imdb": Source(
         load=texts.imdb,
-        description="film reviews, liked or not (imdb:dense: stored over the whole vocabulary)",
+        description="film reviews, liked or not (imdb:dense: stored over the whole vocabulary; "
+        "imdb:5000: tested on as many)",
         classes=2,
         shape=(texts.LENGTH,),
         mirror=False,
@@ -124,7 +125,7 @@ DATA: dict[str, Source] = {
         config="plain_text",
         folders=("aclImdb",),
         label_names=("negative", "positive"),
-        parts=("dense",),
+        parts=("dense", "N"),
     ),
 }  # fmt: skip
 

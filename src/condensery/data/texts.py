@@ -33,24 +33,41 @@ def imdb(name: str, source: Source, options: Options) -> Problem:
     """IMDB (Maas et al., ACL 2011): film reviews, 25,000 to train on and 25,000 to be tested on.
 
     Args:
-        name: ``imdb``, or ``imdb:dense`` for sets that are stored over the whole vocabulary.
+        name: ``imdb``; ``imdb:dense`` for sets that are stored over the whole vocabulary;
+            ``imdb:5000`` to be tested on 5,000 of the test reviews alone, always the same ones, as
+            many of each class (a network that reads them all takes minutes on two cores);
+            ``imdb:dense:5000`` for both.
 
     Raises:
-        UsageError: a part that there is not.
+        UsageError: a part that there is not, or more test reviews than there are.
         RunError: no copy is here and none can be fetched.
     """
-    head, _, part = name.partition(":")
-    if part not in ("", "dense"):
-        raise UsageError(f"{head} has one part, {head}:dense (stored over the whole vocabulary), "
-                         f"not {name!r}")  # fmt: skip
+    head, *asked = name.split(":")
+    dense = "dense" in asked
+    fewer = [one for one in asked if one != "dense"]
+    if len(fewer) > 1 or asked.count("dense") > 1 or not all(map(str.isdecimal, fewer)):
+        raise UsageError(f"{head} has two parts, {head}:dense (stored over the whole vocabulary) "
+                         f"and {head}:N (tested on N of its test texts), not {name!r}")  # fmt: skip
     layout = local_copy(head, source, options.data_dir)
     if layout is None:
         layout = hub_layout(source.hub or head, source.config, head, options)
     problem = from_layout(layout, head, options, source.label_names)
-    if part != "dense":
-        return problem
-    assert isinstance(problem.modality, Text)
-    return replace(problem, name=f"{head}-dense", modality=replace(problem.modality, form="dense"))
+    if dense:
+        assert isinstance(problem.modality, Text)
+        modality = replace(problem.modality, form="dense")
+        problem = replace(problem, name=f"{head}-dense", modality=modality)
+    return _tested_on(problem, int(fewer[0])) if fewer else problem
+
+
+def _tested_on(problem: Problem, count: int) -> Problem:
+    """The problem with so many of its test texts, balanced, and a name that says so."""
+    test = problem.test
+    if not problem.classes <= count < len(test):
+        raise UsageError(f"{problem.name} has {len(test)} test texts: be tested on "
+                         f"{problem.classes} to {len(test) - 1} of them, or on all by its name "
+                         f"alone; not on {count}")  # fmt: skip
+    some = take(test, stratified(test.labels, count / len(test), seed=0))
+    return replace(problem, name=f"{problem.name}-{count}", test=some)
 
 
 def from_layout(
