@@ -27,6 +27,11 @@ def test_a_dry_run_adds_up_hours_and_gigabytes(short_plan: Path, size: int, memo
     hours = study.duration((2 * 3600 + 30 * 60) / size)
     assert f"32 cells to run, 2.5 h on one process of this machine, {hours} on {size}" in said
     assert said.splitlines()[-1].endswith(f"; up to {memory} of memory in all")
+    # One line each, however long the names of data, arms and networks are.
+    long = study.Estimate("condense esc10 dream with spectrogram_cnn, 1 per class", 1, 0, 9.0)
+    (line,) = [one for one in told(study.read(short_plan, "mini"), [long], 1).splitlines()
+               if "spectrogram" in one]  # fmt: skip
+    assert line.split()[-7:] == ["1", "0", "9", "s", "-", "9", "s"]
     unknown = [*found, study.Estimate("condense more", 1, 0, None, why="no data")]
     assert f"at least {memory} of memory" in told(study.read(short_plan, "mini"), unknown, size)
 

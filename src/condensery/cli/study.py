@@ -101,7 +101,7 @@ def told(plan: Study, found: Sequence[Estimate], workers: int) -> str:
     known = [one.seconds * one.cells for one in found if one.seconds is not None]
     least = any(one.least for one in found) or any(one.seconds is None for one in found)
     at_least = "at least " if least else ""
-    lines = [f"{plan.title} ({plan.source})", "", columns(rows), "",
+    lines = [f"{plan.title} ({plan.source})", "", columns(rows, widest=60), "",
              f"{sum(one.cells for one in found)} cells to run, {at_least}{duration(sum(known))} on "
              f"one process of this machine, {at_least}{duration(sum(known) / workers)} on "
              f"{workers}{_memory(found, workers)}"]  # fmt: skip
