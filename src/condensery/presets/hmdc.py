@@ -89,7 +89,8 @@ def small_sound(problem: Problem, per_class: int) -> Plan:
     five stretches of a fifth of its length, each the loudest of a real clip at first and repeated
     when it is read. The number of steps was chosen on fold 1 of ESC-10 with seeds 100 to 102. Sets
     of spectrograms (``esc10:1:logmel``) have two CNNs that read them, of unlike width, and a rate
-    that is smaller as their std is: not run.
+    that is smaller as their std is; they take up to 20 minutes. REPRODUCIBILITY.md has what both
+    forms are worth to a CNN on spectrograms.
     """
     settings = HMDC(
         peers=ears(problem),
