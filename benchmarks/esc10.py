@@ -18,7 +18,7 @@ Judge is the six-layer CNN on waveforms under the recipe ``sound``, two training
 ``hmdc-whisper`` also, one training a set and one draw of each random row, the small transformer
 from scratch under the same recipe and, where ``weights/whisper_tiny_en_encoder`` lies beside the
 data, the encoder of Whisper tiny under ``linear-probe``; of ``hmdc-encoder`` this probe and the
-CNN. Runs resume, and finished cells are not run again.
+CNN, four trainings a set and one draw of each random row. Runs resume, and finished cells are not run again.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ def judges(arm: str) -> list[tuple[PeerSpec, Recipe, Sequence[int], int]]:
     spectrogram = (PeerSpec("spectrogram_cnn"), RECIPES["sound"], (0, 1), DRAWS)
     if arm == "hmdc-logmel":
         return [spectrogram]
-    found = [(PeerSpec("audio_cnn"), RECIPES["sound"], (0, 1), DRAWS)]
+    # Four trainings of what a claim is made of: first weights, which folds share, favour rows.
+    seeds, draws = ((0, 1, 2, 3), 1) if arm == "hmdc-encoder" else ((0, 1), DRAWS)
+    found = [(PeerSpec("audio_cnn"), RECIPES["sound"], seeds, draws)]
     if arm == "hmdc":
         found.append(spectrogram)
     if arm == "hmdc-whisper":
