@@ -18,7 +18,8 @@ Judge is the six-layer CNN on waveforms under the recipe ``sound``, two training
 ``hmdc-whisper`` also, one training a set and one draw of each random row, the small transformer
 from scratch under the same recipe and, where ``weights/whisper_tiny_en_encoder`` lies beside the
 data, the encoder of Whisper tiny under ``linear-probe``; of ``hmdc-encoder`` this probe and the
-CNN, four trainings a set and one draw of each random row. Runs resume, and finished cells are not run again.
+CNN, four trainings a set and one draw of each random row. Runs resume, and finished cells are not
+run again.
 """
 
 from __future__ import annotations
