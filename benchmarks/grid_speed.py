@@ -22,7 +22,8 @@ grid, before and after): 29.8 in 32 bits and 25.1 with 16 bits for all networks,
 plain loop. Freed memory kept by the processes, each network in the precision that is faster for it
 (16 bits take three times as long on the small ConvNet), batches of 32 for 64, and the longest of
 the last cells first, together: 23.7, and 19.8 with ``auto``. Imports made once for all processes:
-22.0 and 17.1, 2.02 and 2.60 times as fast as plain (two pairs). Of a test of the ResNet in a
+22.0 and 17.1, 2.02 and 2.60 times as fast as plain (two pairs; on other machines less, see
+REPRODUCIBILITY.md). Of a test of the ResNet in a
 process that gives memory back, 0.6 of 2.8 seconds were 350,000 page faults. What is left are mostly
 products and convolutions; torch's attention on a CPU is slower in 16 bits than in 32, and its
 float32 products (MKL) run at half the speed of its convolutions (oneDNN) here.
