@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 
+import numpy as np
 import pytest
 
 from condensery.errors import UsageError
 from condensery.records import Record
-from condensery.statistics import compare, interval, members, paired, quantile, summarise, verdict
+from condensery.statistics import (
+    compare,
+    crossed,
+    interval,
+    members,
+    paired,
+    quantile,
+    summarise,
+    verdict,
+)
 
 SETS = [(60.2, 60.8, 59.9), (61.5, 62.1, 61.2), (59.0, 59.8, 59.4)]
 OURS, PACKED, START = (46.1, 47.3, 45.8), (44.9, 45.2, 44.7), (45.5, 46.6, 45.6)
@@ -64,6 +75,57 @@ def test_paired_differences_are_those_worked_by_hand():
     assert found.low == pytest.approx(-0.16, abs=5e-3)
     assert found.high == pytest.approx(1.16, abs=5e-3)
     assert (round(found.t, 2), found.verdict) == (3.27, "no difference")
+
+
+def test_the_interval_over_sets_and_trainings_is_that_worked_by_hand():
+    """Mean squares 3 (sets), 12 (seeds) and 0 (rest): the mean's variance is (3 + 12) / 9."""
+    low, high = crossed([[0.0, 2.0, 4.0], [1.0, 3.0, 5.0], [2.0, 4.0, 6.0]])
+    half = quantile(15**2 / (3**2 / 2 + 12**2 / 2)) * math.sqrt(15 / 9)
+    assert (low, high) == (pytest.approx(3 - half), pytest.approx(3 + half))
+    # Seeds that scatter no more than the rest add nothing: the interval over sets stays.
+    table = [[1.0, 2.0], [2.0, 1.0], [4.0, 5.0], [5.0, 4.0]]
+    alone = interval([1.5, 1.5, 4.5, 4.5])
+    assert crossed(table) == (pytest.approx(alone.low), pytest.approx(alone.high))
+
+
+@pytest.mark.parametrize("table", [[[1.0, 2.0]], [[1.0], [2.0]]])
+def test_one_set_or_one_training_has_no_interval_over_both(table):
+    assert crossed(table) is None
+
+
+def test_first_weights_that_all_sets_share_are_not_mistaken_for_a_gain():
+    """Without any gain, 5 sets by 3 seeds: 95 of 100 intervals must hold 0, whatever scatters."""
+    random, tables = np.random.default_rng(0), 400
+    for of_sets, of_seeds in [(1.0, 0.0), (0.3, 1.0), (1.0, 1.0)]:
+        alone = both = 0
+        for _ in range(tables):
+            table = (of_sets * random.normal(size=(5, 1)) + of_seeds * random.normal(size=(1, 3))
+                     + random.normal(size=(5, 3)))  # fmt: skip
+            over_sets = interval(table.mean(1).tolist())
+            low, high = crossed(table.tolist())
+            alone += over_sets.low <= 0 <= over_sets.high
+            both += low <= 0 <= high
+        assert both / tables >= 0.93
+        assert alone / tables >= 0.93 or of_seeds > 0
+        if of_seeds > of_sets:
+            assert alone / tables < 0.75
+
+
+def test_a_gain_that_hangs_on_the_first_weights_is_no_gain():
+    """Five sets gain 3 points by one training's weights and nothing by the four others."""
+    other = [(0.5, 0.5, 0.5, 0.5, 0.5)] * 5
+    ours = [(0.53 + i / 1e4, *(0.5 + i / 1e4,) * 4) for i in range(5)]
+    found = paired(by_seed(ours), by_seed(other))
+    assert found.low > 0
+    assert (found.crossed_low < 0, found.verdict) == (True, "no difference")
+    assert found.ends == (found.crossed_low, found.crossed_high)
+    by_one = paired(by_seed([one[:1] for one in ours]), by_seed([one[:1] for one in other]))
+    assert (by_one.crossed_low, by_one.verdict) == (None, "above")
+    assert by_one.ends == (by_one.low, by_one.high)
+    # Sets with different seeds make no table; the verdict then rests on the sets.
+    ours[0], other[0] = ours[0][:4], other[0][:4]
+    found = paired(by_seed(ours), by_seed(other))
+    assert (found.crossed_low, found.verdict) == (None, "above")
 
 
 def test_the_difference_turned_round_is_below():

@@ -44,10 +44,12 @@ class Paired:
         low, high: the 95 % t-interval; None when n is 1.
         n: pairs. unit: what a pair is; ``evaluation seeds`` when there is one set only, which says
             nothing of other sets.
-        verdict: see ``verdict``; None where nothing may be said.
+        verdict: see ``verdict``; None where nothing may be said. By the wider of both intervals.
         tied: all differences are equal, so the verdict rests on their sign alone.
         draws: sets of the other row whose mean was subtracted: more than 1 where one set stands
             against several random draws.
+        crossed_low, crossed_high: the interval over sets and trainings, see ``crossed``; None where
+            sets were not trained on with the same two evaluation seeds or more.
     """
 
     difference: float
@@ -61,6 +63,17 @@ class Paired:
     verdict: str | None
     tied: bool = False
     draws: int = 1
+    crossed_low: float | None = None
+    crossed_high: float | None = None
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Of the interval that the verdict rests on, the wider one; None when n is 1."""
+        if self.low is None or self.high is None:
+            return None
+        if self.crossed_low is None or self.crossed_high is None:
+            return self.low, self.high
+        return self.crossed_low, self.crossed_high
 
 
 @dataclass(frozen=True)
@@ -108,7 +121,7 @@ class Comparison:
     paired: Paired | None
 
 
-def quantile(degrees: int, level: float = 0.95) -> float:
+def quantile(degrees: float, level: float = 0.95) -> float:
     """The two-sided quantile of Student's t: 4.303 for 2 degrees of freedom at 95 %."""
     from scipy.special import stdtrit
 
@@ -146,6 +159,44 @@ def verdict(difference: float, low: float, high: float, n: int) -> str | None:
     return side if n >= 5 else f"suggests {side}"
 
 
+def crossed(table: Sequence[Sequence[float]], level: float = 0.95) -> tuple[float, float] | None:
+    """An interval of the mean over sets *and* trainings, both as random draws.
+
+    Evaluation seeds are shared by all sets: first weights that favour one row favour it in every
+    set, and more sets do not average that out. With the mean squares of a two-way table without
+    replication, the variance of its mean is ``(MS_sets + max(MS_seeds - MS_rest, 0)) / (n m)``, its
+    degrees of freedom are Satterthwaite's (Biometrics Bulletin 1946); the same is done for readers
+    and cases in studies of diagnosis (Hillis, Statistics in Medicine 2007, who counts the degrees
+    of one factor alone). Never narrower than the interval over sets.
+
+    Args:
+        table: a row for each set, in it a value for each evaluation seed.
+
+    Returns:
+        Its ends; None with fewer than two sets or two seeds.
+    """
+    n, m = len(table), len(table[0])
+    if n < 2 or m < 2:
+        return None
+    by_set = [_mean(row) for row in table]
+    by_seed = [_mean(column) for column in zip(*table, strict=True)]
+    mean = _mean(by_set)
+    sets = m * math.fsum((one - mean) ** 2 for one in by_set) / (n - 1)
+    seeds = n * math.fsum((one - mean) ** 2 for one in by_seed) / (m - 1)
+    free = (n - 1) * (m - 1)
+    rest = math.fsum(
+        (value - of_set - of_seed + mean) ** 2
+        for row, of_set in zip(table, by_set, strict=True)
+        for value, of_seed in zip(row, by_seed, strict=True)
+    ) / free  # fmt: skip
+    half = quantile(n - 1, level) * math.sqrt(sets / (n * m))
+    if seeds > rest:
+        total = sets + seeds - rest
+        degrees = total**2 / (sets**2 / (n - 1) + seeds**2 / (m - 1) + rest**2 / free)
+        half = max(half, quantile(degrees, level) * math.sqrt(total / (n * m)))
+    return mean - half, mean + half
+
+
 def paired(a: Values, b: Values, level: float = 0.95, draws: bool = False) -> Paired:
     """The difference of two rows, replicate by replicate, evaluation seeds averaged first.
 
@@ -173,13 +224,31 @@ def paired(a: Values, b: Values, level: float = 0.95, draws: bool = False) -> Pa
             )
     if len(common) > 1:
         differences = [_mean(a[one].values()) - _mean(b[one].values()) for one in common]
-        return _paired(differences, "sets", level)
+        return _both(_paired(differences, "sets", level), _differences(a, b, common), level)
     (only,) = common
     ours, others = a[only], [b[only]]
     if draws and len(a) == 1:
         others = [one for one in b.values() if set(one) == set(ours)]
     differences = [ours[seed] - _mean([one[seed] for one in others]) for seed in sorted(ours)]
     return replace(_paired(differences, "evaluation seeds", level), draws=len(others))
+
+
+def _differences(a: Values, b: Values, common: Sequence[int]) -> list[list[float]] | None:
+    """By set and evaluation seed; None where sets have not the same seeds."""
+    seeds = sorted(a[common[0]])
+    if any(sorted(a[one]) != seeds for one in common):
+        return None
+    return [[a[one][seed] - b[one][seed] for seed in seeds] for one in common]
+
+
+def _both(pair: Paired, table: list[list[float]] | None, level: float) -> Paired:
+    """The pair with its interval over sets and trainings, which has a say in the verdict."""
+    ends = crossed(table, level) if table else None
+    if ends is None or pair.low is None or pair.high is None:
+        return pair
+    low, high = min(ends[0], pair.low), max(ends[1], pair.high)
+    said = verdict(pair.difference, low, high, pair.n)
+    return replace(pair, crossed_low=low, crossed_high=high, verdict=said)
 
 
 def _paired(differences: Sequence[float], unit: Unit, level: float) -> Paired:

@@ -72,23 +72,51 @@ def test_the_steps_of_a_training_are_timed_however_long_its_test_lasts(
     )
     assert 0 < each < 0.2 <= besides and updates == mine.updates
     # Told before the test begins: one that outlasts our patience does not hide it.
-    assert said == [(updates, min(updates, 4), None), (updates, min(updates, 4), each)]
+    assert said[0] == (updates, 0.0, 0.0) and said[-1] == (updates, each, 0.0)
+    assert len(said) == 2 + min(updates, 4)
 
 
-def _never_ends(begun: Callable[..., None], each: float | None) -> None:
-    begun(1000, 4, each)
+def test_the_making_of_a_start_is_told_apart_from_the_steps(
+    short_plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def condensed(*given: object, on_step: Callable[[int], None], **more: object) -> None:
+        time.sleep(0.2)  # the start, and the first step
+        for number in range(3):
+            on_step(number)
+            time.sleep(0.01)
+
+    monkeypatch.setattr(estimate.api, "condense", condensed)
+    mine = study.read(short_plan, "mini")
+    said: list[tuple[int, float, float]] = []
+    cell = next(iter(study.cells(mine)))
+    each, steps, besides = estimate._measure_steps(
+        lambda *words: said.append(words), cell, None, None, None
+    )
+    assert 0.01 <= each < 0.2 <= besides
+    assert [(one[0], one[1] > 0, one[2] > 0) for one in said] == [
+        (steps, False, False), (steps, False, True), (steps, True, True), (steps, True, True)
+    ]  # fmt: skip
+    assert said[-1] == (steps, each, besides)
+
+
+def _never_ends(begun: Callable[..., None], each: float, besides: float) -> None:
+    begun(1000, each, besides)
     time.sleep(60)
 
 
-@pytest.mark.parametrize("known", [None, 7.0])
-def test_what_is_stopped_is_a_bound_by_the_steps_it_was_to_make(
-    known: float | None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("each", "besides"), [(0.0, 0.0), (0.0, 5.0), (7.0, 5.0)],
+    ids=["in its start", "in its second step", "no longer in a step than before"],
+)  # fmt: skip
+def test_what_is_stopped_is_a_bound_by_what_was_done(
+    each: float, besides: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forked = multiprocessing.get_context("fork")  # here at once: a spawned one imports torch first
     monkeypatch.setattr(estimate.multiprocessing, "get_context", lambda kind: forked)
-    each, steps, besides, memory, bound = estimate._apart(_never_ends, (known,), 0.8)
-    assert (steps, memory, bound) == (1000, None, True)
-    if known:
-        assert each == known and 0 < besides <= 0.8  # the test lasted that at least
+    found, steps, more, memory, bound = estimate._apart(_never_ends, (each, besides), 0.8)
+    assert (found, steps, memory, bound) == (each, 1000, None, True)
+    # A thousand steps are not charged with a start that lasts.
+    if each:
+        assert more == besides
     else:
-        assert 0 < each <= 0.8 / 4 and not besides  # four steps had that time, and were not made
+        assert besides < more <= besides + 0.8

@@ -89,11 +89,7 @@ def _gap(found: Comparison | None) -> Cell:
         return Cell(style.HOLE, "not measured", "hole")
     pair = found.paired
     words = f" {pair.verdict}" if pair.verdict else ""
-    told = (
-        ""
-        if pair.low is None or pair.high is None
-        else (f"[{style.signed(pair.low)}, {style.signed(pair.high)}], n = {pair.n}")
-    )
+    told = f"{style.ends(pair)}, n = {pair.n}" if style.ends(pair) else ""
     return Cell(style.signed(pair.difference) + words, told)
 
 

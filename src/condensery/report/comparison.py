@@ -144,9 +144,10 @@ def _differences(panel: Panel, bars: Bars) -> Figure:
             at.append(_offset(index, place, len(bars)))
             pairs.append(pair)
         width = [100 * one.difference for one in pairs]
+        ends = [one.ends or (one.difference, one.difference) for one in pairs]
         errors = [
-            [100 * (one.difference - _or(one.low, one.difference)) for one in pairs],
-            [100 * (_or(one.high, one.difference) - one.difference) for one in pairs],
+            [100 * (one.difference - low) for one, (low, _) in zip(pairs, ends, strict=True)],
+            [100 * (high - one.difference) for one, (_, high) in zip(pairs, ends, strict=True)],
         ]
         axes.barh(at, width, 0.8 / len(bars), label=label, color=look.colour, hatch=look.hatch,
                   edgecolor=EDGE, linewidth=0.5)  # fmt: skip

@@ -155,8 +155,7 @@ def _gap(lines: Lines, row: str, other: str, stages: Sequence[int]) -> Cell:
         return Cell(style.HOLE, "", "hole")
     pair = paired(ours, theirs)
     unit = " evaluation seeds of one order" if pair.unit != "sets" and pair.n > 1 else ""
-    ends = "" if pair.low is None or pair.high is None else (
-        f"[{style.signed(pair.low)}, {style.signed(pair.high)}], ")  # fmt: skip
+    ends = f"{style.ends(pair)}, " if style.ends(pair) else ""
     words = f" {pair.verdict}" if pair.verdict else ""
     return Cell(style.signed(pair.difference) + words, f"{ends}n = {pair.n}{unit}")
 

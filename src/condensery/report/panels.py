@@ -387,9 +387,8 @@ def network_words(panel: Panel) -> str:
 
 
 def _interval(pair: Paired) -> str:
-    if pair.low is None or pair.high is None:
-        return ""
-    return f" [{style.signed(pair.low)}, {style.signed(pair.high)}]"
+    told = style.ends(pair)
+    return f" {told}" if told else ""
 
 
 def joined(words: list[str]) -> str:

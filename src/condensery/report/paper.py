@@ -246,13 +246,11 @@ def _gaps(panel: Panel, apart: str) -> Drawing | None:
         values[row] = []
         for column in columns:
             pair = panel.paired(row, "random", MEANS.get(column, column))
-            low, high = (pair.low, pair.high) if pair else (None, None)
-            told = None if pair is None else (
-                100 * pair.difference,
-                100 * (pair.difference if low is None else low),
-                100 * (pair.difference if high is None else high),
-            )  # fmt: skip
-            values[row].append(told)
+            if pair is None:
+                values[row].append(None)
+                continue
+            low, high = pair.ends or (pair.difference, pair.difference)
+            values[row].append((100 * pair.difference, 100 * low, 100 * high))
     if not any(one for told in values.values() for one in told):
         return None
     sets = max((pair.n for row in methods for name in panel.seen

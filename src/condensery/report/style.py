@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 from condensery.records import ALL_BYTES
+from condensery.statistics import Paired
 
 HOLE = "–"
 MINUS = "\u2212"
@@ -117,6 +118,15 @@ def points(part: float | None) -> str:
 def signed(part: float | None) -> str:
     """A difference in points with its sign: ``+1.47``; zero has none."""
     return HOLE if part is None else decimal(100 * part, sign=True)
+
+
+def ends(pair: Paired) -> str:
+    """``[+0.10, +2.83]``, and behind it the wider interval that trainings ask for, if they do."""
+    if pair.low is None or pair.high is None or pair.ends is None:
+        return ""
+    told = f"[{signed(pair.low)}, {signed(pair.high)}]"
+    low, high = pair.ends
+    return told if low == pair.low else f"{told}, trainings too [{signed(low)}, {signed(high)}]"
 
 
 def decimal(value: float, places: int = 2, sign: bool = False) -> str:

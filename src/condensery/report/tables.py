@@ -23,7 +23,9 @@ LEGEND = (
 )
 GAP_LEGEND = (
     "Paired differences in points, their 95 % t-interval and standard error (SE) over n condensed "
-    "sets. The words above and below need n of 5 or more; with 3 or 4 the numbers suggest at most."
+    "sets. The words above and below need n of 5 or more; with 3 or 4 the numbers suggest at most. "
+    "Where the m trainings of a set make it less sure than the sets alone tell, the interval over "
+    "sets and trainings stands beside it and decides."
 )
 
 
@@ -151,8 +153,7 @@ def _short_gap(panel: Panel, row: str, against: str, model: str) -> Cell:
     if found is None or found.paired is None:
         return Cell(style.HOLE, "not measured", "hole")
     pair = found.paired
-    detail = "" if pair.low is None else f"[{style.signed(pair.low)}, {style.signed(pair.high)}]"
-    where = [detail, found.network if model == "worst" else ""]
+    where = [style.ends(pair), found.network if model == "worst" else ""]
     kind = {"above": "above", "below": "below"}.get(pair.verdict or "", "")
     mean = "mean" if model not in panel.seen else ""
     return Cell(style.signed(pair.difference), " ".join(filter(None, where)),
@@ -167,7 +168,7 @@ def gap_cell(panel: Panel, row: str, against: str, model: str) -> Cell:
     pair = found.paired
     parts = []
     if pair.low is not None and pair.high is not None and pair.error is not None:
-        parts += [f"[{style.signed(pair.low)}, {style.signed(pair.high)}]"]
+        parts += [style.ends(pair)]
         parts += [f"SE {style.points(pair.error)}"]
     line = panel.lines.get((row, found.network))
     sets = pair.n if pair.unit == "sets" else 1

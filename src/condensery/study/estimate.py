@@ -133,7 +133,7 @@ def _apart(call: Any, given: tuple[Any, ...], patience: float) -> Any:
     process = context.Process(target=_report, args=(theirs, call, given), daemon=True)
     process.start()
     theirs.close()
-    started: tuple[int, int, float | None] | None = None
+    started: tuple[int, float, float] | None = None
     at = time.monotonic()
     deadline = at + patience
     try:
@@ -149,10 +149,9 @@ def _apart(call: Any, given: tuple[Any, ...], patience: float) -> Any:
         process.join()
     if started is None:
         return f"not begun within {patience:.0f} s"
-    (steps, few, each), lasted = started, max(0.0, deadline - at)
-    # Stopped among its few steps, or, where those are measured, in the test after them.
-    return (lasted / few, steps, 0.0, None, True) if each is None else (
-        each, steps, lasted, None, True)  # fmt: skip
+    (steps, each, besides), lasted = started, max(0.0, deadline - at)
+    # What was under way is a step longer than those before, or what comes before or after steps.
+    return each, steps, besides + max(0.0, lasted - each), None, True
 
 
 def _report(sender: Connection, call: Any, given: tuple[Any, ...]) -> None:
@@ -172,14 +171,41 @@ def _measure_steps(
     steps = plan.steps or 0
     # As many as a method's interval, so that what it does now and then has its weight.
     few = min(getattr(plan.method, "interval", 0) + MEASURED, steps)
-    begun(steps, max(1, few), None)
-    begin = time.perf_counter()
-    ends: list[float] = []
+    timed = _Steps(begun, steps)
     api.condense(problem, plan.method, per_class=cell.per_class, steps=few or None,
-                 quiet=True, on_step=lambda *_: ends.append(time.perf_counter()))  # fmt: skip
-    if len(ends) < 2:
-        return 0.0, steps, time.perf_counter() - begin
-    return (ends[-1] - ends[0]) / (len(ends) - 1), steps, ends[0] - begin
+                 quiet=True, on_step=lambda *_: timed.tell())  # fmt: skip
+    return timed.each, steps, timed.besides
+
+
+class _Steps:
+    """Steps that are timed one by one, and told at each end: what comes then may last minutes.
+
+    Args:
+        begun: what tells (steps in all, seconds of each so far, seconds besides).
+        steps: that there would be in all.
+    """
+
+    def __init__(self, begun: Any, steps: int) -> None:
+        self._begun, self._steps = begun, steps
+        self._ends = [time.perf_counter()]
+        begun(steps, 0.0, 0.0)
+
+    def tell(self) -> None:
+        """A step has ended."""
+        self._ends.append(time.perf_counter())
+        self._begun(self._steps, self.each, self.besides)
+
+    @property
+    def each(self) -> float:
+        """Seconds of a step after the first; 0 until there are two."""
+        _, *ends = self._ends
+        return (ends[-1] - ends[0]) / (len(ends) - 1) if len(ends) > 1 else 0.0
+
+    @property
+    def besides(self) -> float:
+        """Seconds up to the end of the first step, which hold the making of a start."""
+        first, *ends = self._ends
+        return (ends[0] if ends else time.perf_counter()) - first
 
 
 def _measure_training(
@@ -193,13 +219,11 @@ def _measure_training(
     applied = recipe.for_network(model.name, family_of(model, None))
     _, updates = applied.length(len(some) * some.codec.multiplies)
     few = min(1 + MEASURED, updates)
-    begun(updates, few, None)
-    # Steps are timed one by one: the test after them may last minutes.
-    ends: list[float] = []
+    timed = _Steps(begun, updates)
     train_network(some, model, shorten(recipe, updates=few), Streams(0),
-                  after_update=lambda *_: ends.append(time.perf_counter()))  # fmt: skip
-    each = (ends[-1] - ends[0]) / (len(ends) - 1) if len(ends) > 1 else 0.0
-    begun(updates, few, each)
+                  after_update=lambda *_: timed.tell())  # fmt: skip
+    # The first step is a part of this training, too.
+    begun(updates, timed.each, 0.0)
     begin = time.perf_counter()
     api.evaluate(some, problem, (model,), recipe=recipe, seeds=(0,), rows=(), updates=1)
-    return each, updates, time.perf_counter() - begin
+    return timed.each, updates, time.perf_counter() - begin
