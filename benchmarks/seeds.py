@@ -59,6 +59,9 @@ def say(records: Sequence[Record], row: str, against: Sequence[str]) -> None:
             if pair is not None and pair.low is not None and pair.high is not None:
                 low, high = 100 * pair.low, 100 * pair.high
                 told = f"{100 * pair.difference:+.2f} [{low:+.2f}, {high:+.2f}], n = {pair.n}"
+                if pair.ends and pair.ends[0] < pair.low:
+                    low, high = (100 * end for end in pair.ends)
+                    told += f", trainings too [{low:+.2f}, {high:+.2f}]"
                 print(f"{row} - {other}, {one.model}: {told}, {pair.verdict}", flush=True)
 
 

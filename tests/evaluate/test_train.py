@@ -224,6 +224,28 @@ def test_a_test_counts_which_class_is_taken_for_which(problem):
     assert found.class_accuracy == pytest.approx((right.diagonal() / right.sum(1)).tolist())
 
 
+def test_in_sixteen_bits_small_samples_are_tested_more_at_once(problem, monkeypatch):
+    assert len(problem.test) == 90
+    network = models.build(PeerSpec("convnet_mini"), problem.modality, 3, Streams(0)("weights"))
+    seen = []
+
+    def sizes(precision):
+        seen.clear()
+        training.tested(network, TestSamples(problem, size=10), precision)
+        return list(seen)
+
+    def answered(batch, mask=None):
+        seen.append(len(batch))
+        return torch.zeros(len(batch), 3)
+
+    monkeypatch.setattr(training, "_laid_out", lambda *given: answered)
+    monkeypatch.setattr(network, "eval", lambda: network)
+    assert sizes("float32") == [10] * 9
+    assert sizes("bfloat16") == [40, 40, 10]
+    monkeypatch.setattr(training, "LOW_BYTES", 40 * 8 * 8 * 4 - 1)
+    assert sizes("bfloat16") == [10] * 9
+
+
 def test_sixteen_bits_name_nearly_the_same_classes_and_leave_the_network_alone(problem, drawn):
     network = train_network(drawn(), PeerSpec("convnet_mini"), RECIPES["quick"], Streams(0))
     before = {name: one.clone() for name, one in network.state_dict().items()}

@@ -25,6 +25,8 @@ from condensery.streams import Streams, borrow
 from condensery.types import Batch
 
 Watch = Callable[[int, Backbone], None]
+LOW_BATCHES = 4  # times as many samples a batch in 16 bits: their layers are quick and small
+LOW_BYTES = 2**23  # unless such a batch (as float32) is larger
 KEPT_BYTES = 2**30  # test samples up to this size (as float32) are normalised once and kept
 
 
@@ -272,13 +274,20 @@ class TestSamples:
         self.device = device
         self.size = size or (32 if torch.device(device).type == "cpu" else 1000)
         self.classes = problem.classes
-        count = len(self.split) * int(np.prod(self.modality.shape)) * 4
+        one = int(np.prod(self.modality.shape)) * 4
         # One tensor, so that processes can share its memory.
-        self._kept = self._read(slice(None)) if count <= KEPT_BYTES else None
+        self._kept = self._read(slice(None)) if one * len(self.split) <= KEPT_BYTES else None
+        small = torch.device(device).type == "cpu" and one * self.size * LOW_BATCHES <= LOW_BYTES
+        self._low_size = self.size * (LOW_BATCHES if small else 1)
 
     def __iter__(self) -> Iterator[Batch]:
-        for start in range(0, len(self.split), self.size):
-            here = slice(start, start + self.size)
+        return self.batches()
+
+    def batches(self, low: bool = False) -> Iterator[Batch]:
+        """All samples. low: for a test in 16 bits, of small samples four times as many at once."""
+        size = self._low_size if low else self.size
+        for start in range(0, len(self.split), size):
+            here = slice(start, start + size)
             if self._kept is None:
                 yield self._read(here)
             else:
@@ -334,9 +343,9 @@ def tested(
     kind, counts = torch.device(samples.device).type, None
     network = _laid_out(backbone, kind)
     chosen = precision_of(precision, network, next(iter(samples)).x)
-    low = torch.autocast(kind, chosen, enabled=chosen != torch.float32)
-    with torch.inference_mode(), low:
-        for batch in samples:
+    low = chosen != torch.float32
+    with torch.inference_mode(), torch.autocast(kind, chosen, enabled=low):
+        for batch in samples.batches(low):
             logits = network(batch.x, batch.mask)
             width = logits.shape[1]
             found = torch.bincount(batch.y * width + logits.argmax(1),
