@@ -14,7 +14,7 @@ import torch
 
 from condensery import condense, evaluate, report
 from condensery.records import Record, append, circumstances, read
-from condensery.report import terminal_table
+from condensery.report import style, terminal_table
 from condensery.statistics import compare
 
 # Settings were chosen with condensation seed 100 on validation data: none of these seeds had a say.
@@ -56,12 +56,8 @@ def say(records: Sequence[Record], row: str, against: Sequence[str]) -> None:
     for other in against:
         for one in compare(records, row, other):
             pair = one.paired
-            if pair is not None and pair.low is not None and pair.high is not None:
-                low, high = 100 * pair.low, 100 * pair.high
-                told = f"{100 * pair.difference:+.2f} [{low:+.2f}, {high:+.2f}], n = {pair.n}"
-                if pair.ends and pair.ends[0] < pair.low:
-                    low, high = (100 * end for end in pair.ends)
-                    told += f", trainings too [{low:+.2f}, {high:+.2f}]"
+            if pair is not None:
+                told = f"{style.signed(pair.difference)} {style.ends(pair)}, n = {pair.n}"
                 print(f"{row} - {other}, {one.model}: {told}, {pair.verdict}", flush=True)
 
 

@@ -175,6 +175,22 @@ def test_five_sets_above_random_and_their_own_start_are_a_claim() -> None:
     assert claim.verdict == "Above Random and its own step-0 set (paired 95 % intervals, n = 5)."
 
 
+def test_a_gain_over_the_start_by_the_first_weights_alone_is_no_claim() -> None:
+    """Each of five sets gains 3 points by one training's weights, and nothing by four others."""
+    high = [[63 + i / 100, *(60 + i / 100,) * 4] for i in range(5)]
+    start, low = [[60.0] * 5] * 5, [[50.0] * 5] * 5
+    panel = the_panel(unseen(hmdc=high, random=low, start=start))
+    (claim,) = panel.claims
+    assert claim.state == "not"
+    assert "no difference shown from its own step-0 set" in claim.verdict
+    told = "+0.62 against its own step-0 set [+0.60, +0.64], trainings too [−1.05, +2.29]"
+    assert told in claim.numbers
+    # The interval over Random is wider too, and far above 0.
+    assert panel.paired("hmdc", "random", "mlp").verdict == "above"
+    cells = [cell for _, _, row in differences(panel, "hmdc").rows for cell in row]
+    assert any("trainings too [\u22121.05, +2.29], SE 0.01" in cell.detail for cell in cells)
+
+
 def test_three_sets_suggest_at_most() -> None:
     high, low = [[60], [61], [62]], [[50], [51.1], [52]]
     (claim,) = the_panel(unseen(hmdc=high, random=low, start=low)).claims

@@ -7,6 +7,7 @@ import math
 import pytest
 
 from condensery.report import style
+from condensery.statistics import Paired
 
 
 def test_points_have_two_decimals_and_a_hole_is_a_dash() -> None:
@@ -18,6 +19,25 @@ def test_differences_have_a_sign_and_there_is_no_negative_zero() -> None:
     assert style.signed(0.0147) == "+1.47"
     assert style.signed(-0.0016) == "\u22120.16"
     assert style.signed(-0.00001) == style.signed(0.0) == "0.00"
+
+
+@pytest.mark.parametrize(
+    ("crossed", "text"),
+    [((None, None), "[+0.10, +2.83]"),
+     ((-0.005, 0.04), "[+0.10, +2.83], trainings too [\u22120.50, +4.00]"),
+     ((0.0009999, 0.0283001), "[+0.10, +2.83]")],
+    ids=["not known", "wider", "wider by less than is printed"],
+)  # fmt: skip
+def test_an_interval_that_trainings_widen_is_told_beside_that_over_sets(
+    crossed: tuple[float | None, float | None], text: str
+) -> None:
+    pair = Paired(0.015, 0.01, 0.01, 3.0, 0.001, 0.0283, 5, "sets", "above", False, 1, *crossed)
+    assert style.ends(pair) == text
+
+
+def test_one_value_has_no_interval() -> None:
+    pair = Paired(0.015, None, None, None, None, None, 1, "evaluation seeds", None)
+    assert style.ends(pair) == "" and pair.ends is None
 
 
 @pytest.mark.parametrize(

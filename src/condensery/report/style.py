@@ -124,9 +124,9 @@ def ends(pair: Paired) -> str:
     """``[+0.10, +2.83]``, and behind it the wider interval that trainings ask for, if they do."""
     if pair.low is None or pair.high is None or pair.ends is None:
         return ""
-    told = f"[{signed(pair.low)}, {signed(pair.high)}]"
-    low, high = pair.ends
-    return told if low == pair.low else f"{told}, trainings too [{signed(low)}, {signed(high)}]"
+    told, wider = (f"[{signed(low)}, {signed(high)}]"
+                   for low, high in ((pair.low, pair.high), pair.ends))  # fmt: skip
+    return told if wider == told else f"{told}, trainings too {wider}"
 
 
 def decimal(value: float, places: int = 2, sign: bool = False) -> str:
