@@ -45,7 +45,7 @@ class Paired:
         n: pairs. unit: what a pair is; ``evaluation seeds`` when there is one set only, which says
             nothing of other sets.
         verdict: see ``verdict``; None where nothing may be said. By the wider of both intervals.
-        tied: all differences are equal, so the verdict rests on their sign alone.
+        tied: all differences of sets are equal: of these alone, their sign would be the verdict.
         draws: sets of the other row whose mean was subtracted: more than 1 where one set stands
             against several random draws.
         crossed_low, crossed_high: the interval over sets and trainings, see ``crossed``; None where

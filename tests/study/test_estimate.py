@@ -72,7 +72,7 @@ def test_the_steps_of_a_training_are_timed_however_long_its_test_lasts(
     )
     assert 0 < each < 0.2 <= besides and updates == mine.updates
     # Told before the test begins: one that outlasts our patience does not hide it.
-    assert said[0] == (updates, 0.0, 0.0) and said[-1] == (updates, each, 0.0)
+    assert said[0] == (updates, 0.0, 0.0, False) and said[-1] == (updates, each, 0.0, False)
     assert len(said) == 2 + min(updates, 4)
 
 
@@ -87,36 +87,39 @@ def test_the_making_of_a_start_is_told_apart_from_the_steps(
 
     monkeypatch.setattr(estimate.api, "condense", condensed)
     mine = study.read(short_plan, "mini")
-    said: list[tuple[int, float, float]] = []
+    said: list[tuple[int, float, float, bool]] = []
     cell = next(iter(study.cells(mine)))
     each, steps, besides = estimate._measure_steps(
         lambda *words: said.append(words), cell, None, None, None
     )
     assert 0.01 <= each < 0.2 <= besides
-    assert [(one[0], one[1] > 0, one[2] > 0) for one in said] == [
-        (steps, False, False), (steps, False, True), (steps, True, True), (steps, True, True)
+    assert [(one[0], one[1] > 0, one[2] > 0, one[3]) for one in said] == [
+        (steps, False, False, False), (steps, False, True, True), *[(steps, True, True, True)] * 2
     ]  # fmt: skip
-    assert said[-1] == (steps, each, besides)
+    assert said[-1] == (steps, each, besides, True)
 
 
-def _never_ends(begun: Callable[..., None], each: float, besides: float) -> None:
-    begun(1000, each, besides)
+def _never_ends(begun: Callable[..., None], each: float, besides: float, in_step: bool) -> None:
+    begun(1000, each, besides, in_step)
     time.sleep(60)
 
 
 @pytest.mark.parametrize(
-    ("each", "besides"), [(0.0, 0.0), (0.0, 5.0), (7.0, 5.0)],
-    ids=["in its start", "in its second step", "no longer in a step than before"],
-)  # fmt: skip
-def test_what_is_stopped_is_a_bound_by_what_was_done(
-    each: float, besides: float, monkeypatch: pytest.MonkeyPatch
+    ("each", "besides", "in_step"),
+    [(0.0, 0.0, False), (0.0, 5.0, True), (7.0, 5.0, True), (7.0, 0.0, False)],
+    ids=["its start", "its second step", "a step no longer than before", "the test"],
+)
+def test_what_is_stopped_is_a_bound_by_what_was_under_way(
+    each: float, besides: float, in_step: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forked = multiprocessing.get_context("fork")  # here at once: a spawned one imports torch first
     monkeypatch.setattr(estimate.multiprocessing, "get_context", lambda kind: forked)
-    found, steps, more, memory, bound = estimate._apart(_never_ends, (each, besides), 0.8)
-    assert (found, steps, memory, bound) == (each, 1000, None, True)
-    # A thousand steps are not charged with a start that lasts.
-    if each:
-        assert more == besides
+    told = estimate._apart(_never_ends, (each, besides, in_step), 0.8)
+    found, steps, more, memory, bound = told
+    assert (steps, memory, bound) == (1000, None, True)
+    if in_step and not each:  # every step takes that long, at least
+        assert 0 < found <= 0.8 and more == besides
     else:
-        assert besides < more <= besides + 0.8
+        assert found == each
+        # A thousand steps are not charged with a start or a test that lasts.
+        assert more == besides if in_step else besides < more <= besides + 0.8

@@ -258,8 +258,9 @@ def _gaps(panel: Panel, apart: str) -> Drawing | None:
     return Drawing(
         slug(f"gap to random {panel.data} {style.count(panel.per_class)} {apart}"),
         f"Gap to Random: {panel.title}",
-        f"Paired differences in points; lines are 95 % t-intervals over up to {sets} sets. In "
-        "the layout of HMDC's Figures 1 and 2.",
+        f"Paired differences in points; lines are 95 % t-intervals over up to {sets} sets, "
+        "and over their trainings where those make them wider. In the layout of HMDC's Figures 1 "
+        "and 2.",
         f"Grouped bars of the gap to Random of {', '.join(methods)} on {', '.join(columns)}.",
         _grouped(columns, values),
     )

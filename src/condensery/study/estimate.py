@@ -133,7 +133,7 @@ def _apart(call: Any, given: tuple[Any, ...], patience: float) -> Any:
     process = context.Process(target=_report, args=(theirs, call, given), daemon=True)
     process.start()
     theirs.close()
-    started: tuple[int, float, float] | None = None
+    started: tuple[int, float, float, bool] | None = None
     at = time.monotonic()
     deadline = at + patience
     try:
@@ -149,9 +149,11 @@ def _apart(call: Any, given: tuple[Any, ...], patience: float) -> Any:
         process.join()
     if started is None:
         return f"not begun within {patience:.0f} s"
-    (steps, each, besides), lasted = started, max(0.0, deadline - at)
-    # What was under way is a step longer than those before, or what comes before or after steps.
-    return each, steps, besides + max(0.0, lasted - each), None, True
+    (steps, each, besides, in_step), lasted = started, max(0.0, deadline - at)
+    if in_step and not each:
+        return lasted, steps, besides, None, True  # the first step that tells of the others
+    # A step that lasts longer than those before it, or what comes before or after all steps.
+    return each, steps, besides + max(0.0, lasted - each * in_step), None, True
 
 
 def _report(sender: Connection, call: Any, given: tuple[Any, ...]) -> None:
@@ -181,19 +183,20 @@ class _Steps:
     """Steps that are timed one by one, and told at each end: what comes then may last minutes.
 
     Args:
-        begun: what tells (steps in all, seconds of each so far, seconds besides).
+        begun: what tells (steps in all, seconds of each so far, seconds besides, whether a step
+            follows).
         steps: that there would be in all.
     """
 
     def __init__(self, begun: Any, steps: int) -> None:
         self._begun, self._steps = begun, steps
         self._ends = [time.perf_counter()]
-        begun(steps, 0.0, 0.0)
+        begun(steps, 0.0, 0.0, False)
 
     def tell(self) -> None:
         """A step has ended."""
         self._ends.append(time.perf_counter())
-        self._begun(self._steps, self.each, self.besides)
+        self._begun(self._steps, self.each, self.besides, True)
 
     @property
     def each(self) -> float:
@@ -223,7 +226,7 @@ def _measure_training(
     train_network(some, model, shorten(recipe, updates=few), Streams(0),
                   after_update=lambda *_: timed.tell())  # fmt: skip
     # The first step is a part of this training, too.
-    begun(updates, timed.each, 0.0)
+    begun(updates, timed.each, 0.0, False)
     begin = time.perf_counter()
     api.evaluate(some, problem, (model,), recipe=recipe, seeds=(0,), rows=(), updates=1)
     return timed.each, updates, time.perf_counter() - begin
