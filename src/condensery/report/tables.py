@@ -148,12 +148,13 @@ def headline(panel: Panel) -> Grid:
 
 
 def _short_gap(panel: Panel, row: str, against: str, model: str) -> Cell:
-    """The difference and its interval; how many sets and trainings stands in the long table."""
+    """The difference and the interval that decides; all of it stands in the long table."""
     found = panel.gaps.get((row, against, model))
     if found is None or found.paired is None:
         return Cell(style.HOLE, "not measured", "hole")
     pair = found.paired
-    where = [style.ends(pair), found.network if model == "worst" else ""]
+    detail = "" if pair.ends is None else "[{}, {}]".format(*map(style.signed, pair.ends))
+    where = [detail, found.network if model == "worst" else ""]
     kind = {"above": "above", "below": "below"}.get(pair.verdict or "", "")
     mean = "mean" if model not in panel.seen else ""
     return Cell(style.signed(pair.difference), " ".join(filter(None, where)),
