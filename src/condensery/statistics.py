@@ -170,10 +170,10 @@ def crossed(table: Sequence[Sequence[float]], level: float = 0.95) -> tuple[floa
     of one factor alone). Never narrower than the interval over sets.
 
     Args:
-        table: a row for each set, in it a value for each evaluation seed.
+        table: a row for each set, in it a value for each evaluation seed: ``n`` rows of ``m``.
 
     Returns:
-        Its ends; None with fewer than two sets or two seeds.
+        Its ends, in the units of the table; None with fewer than two sets or two seeds.
     """
     n, m = len(table), len(table[0])
     if n < 2 or m < 2:

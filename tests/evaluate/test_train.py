@@ -239,7 +239,6 @@ def test_in_sixteen_bits_small_samples_are_tested_more_at_once(problem, monkeypa
         return torch.zeros(len(batch), 3)
 
     monkeypatch.setattr(training, "_laid_out", lambda *given: answered)
-    monkeypatch.setattr(network, "eval", lambda: network)
     assert sizes("float32") == [10] * 9
     assert sizes("bfloat16") == [40, 40, 10]
     monkeypatch.setattr(training, "LOW_BYTES", 40 * 8 * 8 * 4 - 1)
