@@ -532,3 +532,12 @@ def test_a_killed_study_goes_on(plan: Path, tmp_path: Path) -> None:
     assert len(list(out.rglob(MARK))) == 2
     assert os.path.isdir(out) and study.run(mine, out, tell=lambda line: None) is not None
     assert len(list(out.rglob(MARK))) == 4
+
+
+def test_what_is_said_of_the_pairs_counts_those_of_its_size() -> None:
+    counted = {"Nine": 9, "Three": 3}
+    for size in ("paper", "mini"):
+        pairs = study.read("pairs", size)
+        assert counted[pairs.about.split()[0]] == len(pairs.arms)
+        assert "our own choosing" in pairs.about
+    assert not set(study.read("pairs", "smoke").about.split()) & set(counted)
