@@ -9,6 +9,7 @@ import pytest
 from condensery.records import Record
 from condensery.report.arms import arms_table
 from condensery.report.gather import RunFiles, read_run
+from condensery.report.published import ablation
 from condensery.statistics import compare
 from report.runs import evaluated, record, run_directory, write
 
@@ -80,3 +81,19 @@ def test_bars_have_the_interval_that_decides(tmp_path: Path) -> None:
     (drawing,) = section.drawings
     line = drawing.figure.axes[0].lines[0].get_xdata()
     assert list(line) == pytest.approx([100 * end for end in pair.ends])
+
+
+def test_published_averages_stand_in_a_column_of_their_own_that_says_whose_they_are(
+    tmp_path: Path,
+) -> None:
+    runs = two_arms(tmp_path, random(data="cifar10"), data="cifar10")
+    (section,) = arms_table(runs, "Ablation", "none", paper=ablation())
+    table, gaps = section.grids
+    assert table.heads[-1].text == "published (another setting)"
+    told = {key: [one.text for one in cells] for key, _, cells in table.rows}
+    assert {key: cells[-1] for key, cells in told.items()} == {
+        "random": "–", "both": "75.10", "none": "74.09", "balance": "73.21",
+        "alignment": "73.40", "dream": "62.18"}  # fmt: skip
+    assert set(told["dream"][:-1]) == {"–"}
+    assert not any("published" in one.text for one in gaps.heads)
+    assert "10 images per class" in section.legend and "Moon" in section.legend

@@ -15,6 +15,7 @@ from condensery.report.curves import logarithmic
 from condensery.report.figures import Drawing, dressed, legend_above, panes, slug
 from condensery.report.gather import RunFiles
 from condensery.report.panels import Panel, panels
+from condensery.report.published import Ablation
 from condensery.report.sections import Section
 from condensery.report.tables import Cell, Grid, mean_and_deviation
 from condensery.statistics import Comparison, compare
@@ -42,12 +43,17 @@ def arm_records(runs: Sequence[RunFiles]) -> list[Record]:
 
 
 def arms_table(
-    runs: Sequence[RunFiles], title: str, against: str = "", lead: str = ""
+    runs: Sequence[RunFiles],
+    title: str,
+    against: str = "",
+    lead: str = "",
+    paper: Ablation | None = None,
 ) -> list[Section]:
     """Random samples and arms by networks, and paired differences of arms to one of them.
 
     Args:
         runs: of one data set and number of samples. against: an arm; empty: no differences.
+        paper: what was published of arms of these names, shown apart from ours.
 
     Returns:
         One section for each recipe, split and kind of labels; none where no run was evaluated.
@@ -64,7 +70,7 @@ def arms_table(
                  if row in panel.rows and row not in arms}  # fmt: skip
         heads |= {arm: Cell(arm, notes[arm]) for arm in arms}
         found.append(_section(panel, heads, arms, named, against, lead))
-    return found
+    return found if paper is None else [_beside(one, paper) for one in found]
 
 
 def _section(
@@ -80,6 +86,24 @@ def _section(
     drawings = tuple(one for one in (_bars(records, arms, against, title),) if one)
     return Section(title, lead, tuple(grids), drawings, LEGEND, name=slug(title),
                    notes=tuple(panel.notes))  # fmt: skip
+
+
+def _beside(section: Section, paper: Ablation) -> Section:
+    """The same with a last column of what was published, and rows of which only that is known."""
+    table, *others = section.grids
+    holes = (Cell(style.HOLE, "not measured", "hole"),) * len(table.heads)
+    known = {key for key, _, _ in table.rows}
+    only = tuple((name, Cell(style.look(name).label, "published only"), holes)
+                 for name in paper.averages if name not in known)  # fmt: skip
+    rows = []
+    for key, head, cells in (*table.rows, *only):
+        found = paper.averages.get(key)
+        told = Cell(style.HOLE, "not told", "hole") if found is None else Cell(found.text)
+        rows.append((key, head, (*cells, told)))
+    heads = (*table.heads, Cell("published (another setting)", "", "mean"))
+    grid = dataclasses.replace(table, heads=heads, rows=tuple(rows))
+    legend = f"{section.legend} Published, in another setting: {paper.note} {paper.source}."
+    return dataclasses.replace(section, grids=(grid, *others), legend=legend)
 
 
 def _accuracies(
