@@ -210,7 +210,8 @@ def markdown(shown: Sequence[Panel]) -> str:
     for panel in shown:
         parts += [f"## {_escape(panel.title)}", *map(_claim, panel.claims)]
         parts += [_markdown_grid(headline(panel))] if panel.condensed else []
-        parts += [_markdown_grid(results(panel)), LEGEND, *([panel.few] if panel.few else [])]
+        parts += [_markdown_grid(results(panel)), LEGEND]
+        parts += [one for one in (panel.few, panel.finite) if one]
         for grid in beside(panel):
             parts += [f"### {_escape(grid.caption)}", _markdown_grid(grid)]
         for row in panel.condensed:
