@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from condensery.report.commands import evaluate_command
@@ -295,3 +297,19 @@ def test_a_small_test_split_is_said_to_make_numbers_unsure(samples: int, error: 
         assert f"50.00 % unsure by {error} points" in panel.finite and panel.finite in text
         assert f"{10 * samples} samples of the test split" in text
     assert panels([record()])[0].finite == ""  # no confusion, so it is not known
+
+
+def test_a_training_whose_loss_was_not_finite_marks_its_cell_and_every_mean_that_holds_it() -> None:
+    why = "the loss is not finite in epoch 2 of 4: lower its rate in the recipe"
+    cells = {("hmdc", "mlp"): SET, ("hmdc", "lenet"): SET, ("random", "mlp"): RANDOM}
+    whole = grid(cells, seen=False)
+    assert not panels(whole)[0].ended and "†" not in markdown(panels(whole))
+    spoilt = [replace(one, failed=why) if (one.row, one.model, one.replicate) ==
+              ("hmdc", "lenet", 1) else one for one in whole]  # fmt: skip
+    (panel,) = panels(spoilt)
+    means = ("mean of unseen", "mean of all")
+    assert panel.failed == {("hmdc", name): 1 for name in ("lenet", *means)}
+    assert [panel.mark("hmdc", name) for name in ("mlp", "lenet")] == ["", "†"]
+    said = markdown([panel])
+    assert "46.40 ± 0.79† (n = 3, m = 1)" in said
+    assert "† holds a training whose loss was not finite" in said

@@ -118,8 +118,7 @@ def _accuracies(
             if line is None or line.interval is None:
                 cells.append(Cell(style.HOLE, "not measured", "hole"))
                 continue
-            star = style.STAR if (row, name) in panel.stars else ""
-            cells.append(Cell(mean_and_deviation(line) + star, line.count))
+            cells.append(Cell(mean_and_deviation(line) + panel.mark(row, name), line.count))
         rows.append((row, head, tuple(cells)))
     return Grid(title, "arm", tuple(map(Cell, columns)), tuple(rows))
 

@@ -183,6 +183,34 @@ class Panel:
             found |= {(row, title) for row, name in list(found) if name in names}
         return found
 
+    @cached_property
+    def failed(self) -> dict[tuple[str, str], int]:
+        """Trainings whose loss was not finite, by row and network, and by means that hold one."""
+        found: dict[tuple[str, str], int] = {}
+        for one in self.records:
+            if one.failed:
+                found[one.row, one.model] = found.get((one.row, one.model), 0) + 1
+        for title, names in self.members.items():
+            for row in self.rows:
+                count = sum(found.get((row, name), 0) for name in names)
+                found |= {(row, title): count} if count else {}
+        return found
+
+    def mark(self, row: str, model: str) -> str:
+        """What stands behind a number that is not what it seems; mostly nothing."""
+        if (row, model) in self.failed:
+            return style.FAILED
+        return style.STAR if (row, model) in self.stars else ""
+
+    @cached_property
+    def ended(self) -> str:
+        """How many trainings ended early; empty where none did."""
+        count = sum(bool(one.failed) for one in self.records)
+        if not count:
+            return ""
+        what = "a training whose loss was" if count == 1 else f"{count} trainings whose loss was"
+        return f"{style.FAILED} holds {what} not finite: it counts with its last finite weights."
+
     def _star(self, row: str, model: str) -> bool:
         """Failed to converge: one class predicted throughout, or all sets at chance and alike.
 

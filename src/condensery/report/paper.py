@@ -155,9 +155,9 @@ def _cell(panel: Panel, row: str, column: str, best: bool) -> Cell:
     if line is None or line.interval is None:
         return Cell(style.HOLE, printed or "not measured", "hole")
     spread = "" if line.interval.sd is None else f" ± {style.points(line.interval.sd)}"
-    star = style.STAR if (row, MEANS.get(column, column)) in panel.stars else ""
+    mark = panel.mark(row, MEANS.get(column, column))
     detail = ", ".join(part for part in (line.count, printed) if part)
-    return Cell(f"{style.points(line.interval.mean)}{spread}{star}", detail,
+    return Cell(f"{style.points(line.interval.mean)}{spread}{mark}", detail,
                 "above" if best else "")  # fmt: skip
 
 

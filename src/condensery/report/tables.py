@@ -109,8 +109,7 @@ def accuracy_cell(panel: Panel, row: str, model: str) -> Cell:
     mean = "mean" if model in panel.means else ""
     if line is None or line.interval is None:
         return Cell(style.HOLE, "not measured", f"hole {mean}".strip())
-    star = style.STAR if (row, model) in panel.stars else ""
-    return Cell(mean_and_deviation(line) + star, counts(line), mean)
+    return Cell(mean_and_deviation(line) + panel.mark(row, model), counts(line), mean)
 
 
 def mean_and_deviation(line: Line) -> str:
@@ -236,7 +235,7 @@ def markdown(shown: Sequence[Panel]) -> str:
         parts += [f"## {_escape(panel.title)}", *map(_claim, panel.claims)]
         parts += [_markdown_grid(headline(panel))] if panel.condensed else []
         parts += [_markdown_grid(results(panel)), LEGEND]
-        parts += [one for one in (panel.few, panel.finite) if one]
+        parts += [one for one in (panel.few, panel.finite, panel.ended) if one]
         told = intervals(panel)
         if told is not None:
             parts += [f"### {_escape(told.caption)}", _markdown_grid(told), INTERVAL_LEGEND]
@@ -338,6 +337,7 @@ def _mean_values(panel: Panel, row: str, model: str) -> dict[str, Any]:
         "trainings": line.seeds if line else 0,
         "deviation over": line.unit if line else None,
         "failed to converge": (row, model) in panel.stars,
+        "losses not finite": panel.failed.get((row, model), 0),
         "stored bytes": " / ".join(map(str, stored)),
         "samples": " / ".join(map(str, samples)),
         "condense seconds": seconds,
