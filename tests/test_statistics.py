@@ -308,3 +308,17 @@ def test_means_over_families_give_each_network_one_vote_and_unknown_kinds_none()
 def test_records_without_families_have_no_means_over_them():
     assert [one.model for one in summarise(records([0.5]))] == ["a", "mean of unseen",
                                                                 "mean of all", "worst"]  # fmt: skip
+
+
+def test_a_set_that_is_one_for_all_seeds_counts_once():
+    same = [record("mean", replicate=i, seed=j, accuracy=0.8 + 0.01 * j, fingerprint="f")
+            for i in range(5) for j in range(3)]  # fmt: skip
+    found = line(summarise(same), "mean", "a")
+    assert (found.unit, found.replicates, found.seeds) == ("evaluation seeds", 1, 3)
+    assert found.interval.sd == pytest.approx(0.01)
+    ours = [record("ours", replicate=i, seed=j, accuracy=0.9 + 0.01 * i, fingerprint=f"o{i}")
+            for i in range(5) for j in range(3)]  # fmt: skip
+    lines = summarise([*ours, *same])
+    assert line(lines, "ours", "a").replicates == 5
+    pair = compare([*ours, *same], "ours", "mean")[0].paired
+    assert (pair.n, pair.unit) == (5, "sets"), "each set is still compared with it"

@@ -23,7 +23,7 @@ from condensery.evaluate import (
     grid,
     labels_from,
     measures,
-    recipe_from,
+    recipes_from,
     rows_beside,
     rows_of,
     search,
@@ -37,7 +37,7 @@ from condensery.methods import METHODS, Method, name_of
 from condensery.methods.base import Info
 from condensery.models import PeerSpec
 from condensery.presets import PRESETS, Plan
-from condensery.records import Record, circumstances
+from condensery.records import Record, circumstances, read
 
 
 def condense(
@@ -166,7 +166,7 @@ def evaluate(
     data: Any = None,
     models: Sequence[str | PeerSpec] | None = None,
     *,
-    recipe: str | Recipe = "hmdc",
+    recipe: str | Recipe | Sequence[str | Recipe] = "hmdc",
     seeds: Sequence[int] = (0, 1, 2),
     split: SplitName = "test",
     epochs: int | None = None,
@@ -191,7 +191,8 @@ def evaluate(
         data: as in ``condense``; None: what the run was condensed from.
         models: names of networks, or ``PeerSpec`` for weights or an input size; None: two usual
             ones for each run's kind of data (``evaluate.usual``), such as ``convnet3, vit_mini``.
-        recipe: a name of ``RECIPES`` or a ``Recipe``. epochs, updates: shorten it.
+        recipe: a name of ``RECIPES`` or a ``Recipe``, or several of them (also as
+            ``"quick,quick-plain"``). epochs, updates: shorten each.
         seeds: evaluation seeds. split: ``test``, or ``val`` for what is chosen by results.
         rows: baselines to stand beside the set: ``random``, ``kmeans``, ``mean``, ``herding``, and
             ``full``, the whole training data (three passes over them, 2,000 updates or as many as
@@ -215,7 +216,8 @@ def evaluate(
         on_record: called as ``on_record(record, done, of)`` after each cell, over all runs.
 
     Returns:
-        One record a cell, run by run.
+        One record a cell, run by run and recipe by recipe. Runs that share a set (``full``, class
+        means, one seed's random samples) share what was measured on it.
 
     Raises:
         UsageError: what was asked for cannot be; says what to do instead.
@@ -223,22 +225,27 @@ def evaluate(
     """
     for one in models or ():  # an unknown name is said before data are loaded
         family_of(PeerSpec(one) if isinstance(one, str) else one, modules)
-    recipe_from(recipe)
+    recipes = recipes_from(recipe)
     precision_from(precision)
     taught, measure, trials = labels_from(labels), *_way(rate)
-    place, found = pick_device(device), []
+    place, found = pick_device(device), list[Record]()
     runs = _runs(subject, data, data_dir, rows, draws, taught, modules)
     named = [usual_networks(run.modality) if models is None else models for run, _ in runs]
     cells = [
         search.trainings(run.sets(), len(own), len(seeds), trials)
         for (run, _), own in zip(runs, named, strict=True)
     ]
-    for number, (run, problem) in enumerate(runs):
+    files = {run.records_file for run, _ in runs if run.records_file is not None}
+    there = [one for file in files for one in read(file)]
+    ways = [(number, one) for number in range(len(runs)) for one in recipes]
+    counts = [cells[number] for number, _ in ways]
+    for turn, (number, way) in enumerate(ways):
+        run, problem = runs[number]
         found += measure(
             run.rows,
             problem,
             named[number],
-            recipe=recipe,
+            recipe=way,
             seeds=seeds,
             split=split,
             epochs=epochs,
@@ -247,11 +254,12 @@ def evaluate(
             seen=run.seen,
             device=place,
             out=run.records_file,
-            on_record=search.counted(on_record, sum(cells[:number]), sum(cells)),
+            on_record=search.counted(on_record, sum(counts[:turn]), sum(counts)),
             check_every=check_every,
             workers=workers,
             labels=taught,
             precision=precision,
+            known=[*there, *found],
         )
     return found
 

@@ -55,6 +55,8 @@ class Record:
             there are too many classes to keep it for every cell.
         curve: ``[epoch, accuracy]`` of each check on the way, when ``check_every`` was given.
         parameters: numbers that the network learns, heads included; None in older records.
+        failed: why training ended early (a loss that is not finite); empty where it did not. The
+            accuracy is that of the last weights that were finite.
     """
 
     row: str
@@ -84,6 +86,7 @@ class Record:
     class_accuracy: list[float] | None = None
     confusion: list[list[int]] | None = None
     curve: list[list[float]] | None = None
+    failed: str = ""
 
     def key(self) -> tuple[Any, ...]:
         """What makes a cell of the grid: two records with one key measured the same thing.
@@ -94,6 +97,25 @@ class Record:
         held = self.stored_bytes if self.row == ALL_BYTES else None
         return (self.data, self.row, self.per_class, self.replicate, self.model, self.seed,
                 self.recipe, self.split, self.epochs, self.updates, self.labels, held)  # fmt: skip
+
+    def training(self) -> str:
+        """What was trained on what: runs that share a set share what was measured on it.
+
+        The exported set itself, whatever the run and the seed that it was made with.
+        """
+        held = self.stored_bytes if self.row == ALL_BYTES else None
+        return repr((self.data, self.row, self.fingerprint, self.model, self.seed, self.recipe,
+                     self.split, self.epochs, self.updates, self.labels, held,
+                     sorted(self.settings.items())))  # fmt: skip
+
+    def measured_as(self, other: Record) -> Record:
+        """This record with what another says of the same training (``training``)."""
+        return dataclasses.replace(
+            self, accuracy=other.accuracy, best=other.best, seconds=other.seconds,
+            circumstances=other.circumstances, class_accuracy=other.class_accuracy,
+            confusion=other.confusion, curve=other.curve, parameters=other.parameters,
+            failed=other.failed,
+        )  # fmt: skip
 
 
 def append(path: Path, records: Iterable[Record]) -> None:

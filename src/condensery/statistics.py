@@ -288,13 +288,14 @@ def summarise(records: Iterable[Record], level: float = 0.95) -> list[Line]:
 
     Returns:
         Lines, rows and networks in the order of the records. A mean over networks that lacks a cell
-        is a hole; a mean over no network is left out.
+        is a hole; a mean over no network is left out. A set that is the same for all seeds (by its
+        fingerprint) is one set.
 
     Raises:
         UsageError: records of several comparisons, or two of one cell.
     """
     held = newest(records)
-    table, seen = _table(held), {one.model: one.seen for one in held}
+    table, seen = _table(_once(held)), {one.model: one.seen for one in held}
     means = members(held)
     lines = []
     for row, values in table.items():
@@ -340,6 +341,20 @@ def compare(
     _, least = min(measured, key=lambda pair: pair[0])
     worst = Comparison(row, against, "worst", least.network, least.seen, least.paired)
     return [*own, *means, worst]
+
+
+def _once(records: Sequence[Record]) -> list[Record]:
+    """Without the repetitions of a set that is one for all seeds, such as class means.
+
+    Trainings of one set under several condensation seeds are no sets of their own: a deviation of 0
+    over them would say that sets do not scatter.
+    """
+    sets: dict[str, dict[int, str]] = {}
+    for one in records:
+        sets.setdefault(one.row, {})[one.replicate] = one.fingerprint
+    single = {row: min(found) for row, found in sets.items()
+              if len(set(found.values())) == 1 and all(found.values())}  # fmt: skip
+    return [one for one in records if one.replicate == single.get(one.row, one.replicate)]
 
 
 def _table(records: Sequence[Record]) -> Table:

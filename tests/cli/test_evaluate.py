@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from rich.console import Console
 from condensery.__main__ import main
 from condensery.cli.evaluate import _over_seeds
 from condensery.cli.further import best_tables, class_tables, edges
+from condensery.core.synthetic import SyntheticSet
 from condensery.data import Problem, Split
-from condensery.evaluate import RECIPES
+from condensery.evaluate import RECIPES, grid
 from condensery.modality import Sound
+from condensery.models.backbone import Backbone
 from condensery.records import Record, read
 from report.runs import record
 
@@ -193,3 +196,53 @@ def test_a_set_in_an_npz_that_cannot_be_one_is_one_line(
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and message in said
     assert not (Path("runs").exists() or Path("other").exists())
+
+
+def test_several_recipes_are_one_command_and_each_has_its_table(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [*SHORT, "--recipe", "quick, quick-plain", "--updates", "2"]
+    assert main(["evaluate", str(run), *asked]) == 0
+    said = capsys.readouterr().out
+    assert "recipe quick (2 updates)" in said and "recipe quick-plain (2 updates)" in said
+    found = read(run / "records.jsonl")
+    assert [one.recipe for one in found] == [
+        *["quick (2 updates)"] * 2, *["quick-plain (2 updates)"] * 2]  # fmt: skip
+    assert main(["evaluate", str(run), *SHORT, "--recipe", "quick,quick"]) == 2
+    assert "quick is named twice" in capsys.readouterr().err
+
+
+def test_runs_that_share_a_set_train_on_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [str(tmp_path / seed) for seed in "01"]
+    for seed, out in zip("01", runs, strict=True):
+        asked = ["--method", "random", "--per-class", "1", "--seed", seed, "--out", out]
+        assert main(["condense", "digits", *asked]) == 0
+    trained: list[int] = []
+    true_train = grid.train_network
+
+    def counted(synthetic: SyntheticSet, *rest: Any, **named: Any) -> Backbone:
+        trained.append(len(synthetic))
+        return true_train(synthetic, *rest, **named)
+
+    monkeypatch.setattr(grid, "train_network", counted)
+    asked = ["--models", "mlp", "--seeds", "0,1", "--rows", "mean", "--updates", "2"]
+    assert main(["evaluate", *runs, *asked]) == 0
+    # Two sets and two starts, and class means, which are one set for both: two trainings of each.
+    assert len(trained) == 2 * 5
+    said = capsys.readouterr().out
+    means = [one for one in read(tmp_path / "1" / "records.jsonl") if one.row == "mean"]
+    assert [one.replicate for one in means] == [1, 1]
+    table = said[said.index("class means") :]
+    assert "n = 1, m = 2" in table and "n = 2" not in table.splitlines()[2], "one set for both runs"
+
+
+def test_a_loss_that_is_not_finite_is_marked_and_explained(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wild = dataclasses.replace(RECIPES["quick"], name="wild", lr=1e60)
+    monkeypatch.setitem(RECIPES, "wild", wild)
+    assert main(["evaluate", str(run), *SHORT, "--recipe", "wild", "--updates", "4"]) == 0
+    said = capsys.readouterr().out
+    assert "† mlp on random (replicate 0, evaluation seed 0): the loss is not finite" in said

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from condensery import models
-from condensery.errors import RunError, UsageError
-from condensery.evaluate import Override, Recipe, evaluate, grid, name_of, precision
+from condensery.errors import UsageError
+from condensery.evaluate import Override, Recipe, Schedule, evaluate, grid, name_of, precision
 from condensery.models.backbone import PeerSpec
 from condensery.records import Record, newest, read
 
@@ -28,9 +29,9 @@ def trainings(monkeypatch):
     calls = []
     true_train = grid.train_network
 
-    def spy(synthetic, spec, *rest):
+    def spy(synthetic, spec, *rest, **named):
         calls.append(spec.name)
-        return true_train(synthetic, spec, *rest)
+        return true_train(synthetic, spec, *rest, **named)
 
     monkeypatch.setattr(grid, "train_network", spy)
     return calls
@@ -132,12 +133,55 @@ def test_the_validation_split_is_tested_when_asked_for(problem, rows, monkeypatc
     assert [len(one) for one in tested] == [30]
 
 
-def test_a_loss_that_is_not_finite_names_the_cell_and_keeps_the_rest(problem, rows, tmp_path):
+def test_a_loss_that_is_not_finite_gives_the_last_finite_weights_and_ends_no_other_cell(
+    problem, rows, tmp_path, trainings
+):
     out = tmp_path / "records.jsonl"
-    wild = Recipe("wild", updates=4, overrides=(Override("convnet_mini", lr=1e30),))
-    with pytest.raises(RunError, match="convnet_mini on row 'random'.*replicate 0.*seed 0.*epoch"):
-        evaluate(rows, problem, MODELS, recipe=wild, seeds=(0,), out=out)
-    assert [one.model for one in read(out)] == ["mlp"] * 4
+    wild = Recipe("wild", updates=4, overrides=(Override("convnet_mini", lr=1e60),))
+    found = evaluate(rows, problem, MODELS, recipe=wild, seeds=(0,), out=out)
+    assert len(read(out)) == len(found) == 8
+    assert {one.model for one in found if one.failed} == {"convnet_mini"}
+    failed = next(one for one in found if one.failed)
+    assert "not finite in epoch" in failed.failed and "of 4" in failed.failed
+    # By hand: the first update spoils the weights, so the last finite ones are the first ones.
+    streams = grid.cell_streams(0, "convnet_mini", "wild")
+    spec = PeerSpec("convnet_mini")
+    network = models.build(spec, problem.modality, 3, streams("weights")).eval()
+    assert failed.accuracy == grid.tested(network, grid.TestSamples(problem)).accuracy
+    before = len(trainings)
+    again = evaluate(rows, problem, MODELS, recipe=wild, seeds=(0,), out=out)
+    assert again == found and len(trainings) == before, "no other try of a seed that failed"
+
+
+def test_a_network_that_fails_late_is_tested_as_it_was_before_that_epoch(problem, rows):
+    one_row = {"ours": rows["ours"][:1]}
+    steady = evaluate(one_row, problem, ["mlp"], recipe=replace(SHORT, updates=3), seeds=(0,))
+    # The fourth update spoils the weights: the loss of the fifth is the first to tell.
+    schedule = Schedule("multistep", at=(0.5,), factor=1e60)
+    late = replace(SHORT, updates=6, schedule=schedule)
+    (found,) = evaluate(one_row, problem, ["mlp"], recipe=late, seeds=(0,))
+    assert "in epoch 5 of 6" in found.failed
+    assert found.accuracy == steady[0].accuracy
+
+
+def test_what_another_run_measured_on_the_same_set_is_taken_over(
+    problem, rows, tmp_path, trainings
+):
+    """Class means are one set for all condensation seeds, and the whole data are."""
+    same = rows["random"][0][1]
+    first = evaluate({"mean": [(0, same)]}, problem, MODELS, recipe=SHORT, seeds=(0, 1))
+    assert len(trainings) == 4
+    out = tmp_path / "records.jsonl"
+    given = {"recipe": SHORT, "seeds": (0, 1), "out": out, "known": first}
+    second = evaluate({"mean": [(1, same)]}, problem, MODELS, **given, seen={"mlp"})
+    assert len(trainings) == 4
+    assert [one.accuracy for one in second] == [one.accuracy for one in first]
+    assert {one.replicate for one in second} == {1} and read(out) == second
+    assert {one.model for one in second if one.seen} == {"mlp"}, "what it is here, not there"
+    evaluate({"mean": [(1, rows["random"][1][1])]}, problem, MODELS, **given)
+    assert len(trainings) == 8, "another set is trained on"
+    evaluate({"other": [(1, same)]}, problem, MODELS, **given)
+    assert len(trainings) == 12, "another row is"
 
 
 @pytest.mark.parametrize(

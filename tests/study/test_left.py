@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from condensery import study
 from condensery.cli import main
+from condensery.errors import RunError, UsageError
+from condensery.evaluate import grid
+from condensery.models import PeerSpec
 from condensery.records import read
+from condensery.study.left import trainings
 from condensery.study.run import MARK
 
 
@@ -78,3 +84,83 @@ def test_a_study_that_is_killed_with_its_workers_goes_on_and_repeats_nothing(
         keys = [one.key() for one in read(place / "records.jsonl")]
         assert len(keys) == len(set(keys)) == (3 if cell.first else 2)
     assert not list(out.rglob("*.tmp"))
+
+
+FAILING = """
+title = "Mine"
+[size.mini]
+data = ["digits"]
+seeds = [0]
+models = ["mlp"]
+recipe = "quick,quick-plain"
+updates = 2
+rows = []
+[[size.mini.arms]]
+method = "dm"
+name = "wild"
+preset = "smoke"
+settings = { lr = 1e37 }
+[[size.mini.arms]]
+method = "hmdc"
+preset = "smoke"
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_cell_that_fails_leaves_a_hole_and_ends_no_other(
+    workers: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, out = tmp_path / "failing.toml", tmp_path / "out"
+    plan.write_text(FAILING)
+    command = ["study", str(plan), "--size", "mini", "--out", str(out), "--patience", "0",
+               "--workers", workers]  # fmt: skip
+    assert main(command) == 1
+    told = capsys.readouterr()
+    assert "condense 1/2: digits/wild-ipc1/0 failed: " in told.out
+    assert told.err.count("\n") == 1
+    assert "1 of 2 cells failed, first digits/wild-ipc1/0: " in told.err
+    assert "not finite" in told.err and str(out / "report" / "report.html") in told.err
+    found = read(out / "digits" / "hmdc-ipc1" / "0" / "records.jsonl")
+    assert {one.row for one in found} == {"start", "hmdc"}
+    assert {one.recipe for one in found} == {"quick (2 updates)", "quick-plain (2 updates)"}
+    assert main(command) == 1, "the same command tries again what failed, and that alone"
+    again = capsys.readouterr().out
+    assert "condense 1/1: digits/wild-ipc1/0 failed" in again
+    assert read(out / "digits" / "hmdc-ipc1" / "0" / "records.jsonl") == found
+
+
+def test_the_trainings_of_every_recipe_are_counted(short_plan: Path, tmp_path: Path) -> None:
+    mine = study.read(short_plan, "mini")
+    both = replace(mine, recipe="quick,quick-plain")
+    rows = {"random": 1, "start": 1, "hmdc": 1}
+    assert trainings(mine, mine.models[0], rows, tmp_path) == (3, 0)
+    assert trainings(both, mine.models[0], rows, tmp_path) == (6, 0)
+
+
+def test_an_unknown_recipe_among_several_is_said_when_the_plan_is_read(tmp_path: Path) -> None:
+    plan = tmp_path / "failing.toml"
+    plan.write_text(FAILING.replace("quick-plain", "quik"))
+    with pytest.raises(UsageError, match="recipe 'quik'.*quick"):
+        study.read(plan, "mini")
+    plan.write_text(FAILING.replace("quick-plain", "quick"))
+    with pytest.raises(UsageError, match="quick is named twice"):
+        study.read(plan, "mini")
+
+
+def test_a_network_that_fails_keeps_no_other_from_judging(
+    short_plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = study.read(short_plan, "mini")
+    mine = replace(mine, models=(PeerSpec("mlp"), PeerSpec("lenet"), PeerSpec("convnet2_w8")))
+    true_train = grid.train_network
+
+    def short_of_memory(synthetic: Any, spec: PeerSpec, *rest: Any, **named: Any) -> Any:
+        if spec.name == "lenet":
+            raise MemoryError("no room for 40 GB")
+        return true_train(synthetic, spec, *rest, **named)
+
+    monkeypatch.setattr(grid, "train_network", short_of_memory)
+    with pytest.raises(RunError, match="1 of 1 cells failed.*MemoryError: no room for 40 GB"):
+        study.run(mine, tmp_path, only="both-ipc1/0", tell=lambda line: None)
+    (file,) = tmp_path.rglob("records.jsonl")
+    assert {one.model for one in read(file)} == {"mlp", "convnet2_w8"}

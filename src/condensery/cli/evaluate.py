@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from condensery.cli.common import DATA_DIR, DEBUG, DEVICE, THREADS, Page, next_command, use_threads
+from condensery.cli.common import (
+    DATA_DIR,
+    DEBUG,
+    DEVICE,
+    PRECISION,
+    THREADS,
+    Page,
+    next_command,
+    use_threads,
+)
 from condensery.cli.options import Option
 
 if TYPE_CHECKING:
@@ -37,13 +46,6 @@ CHECK_EVERY = Option(
 )
 BY_CLASS = Option(
     "--by-class", "print accuracy per class and which classes are taken for which, too", kind=None
-)
-PRECISION = Option(
-    "--precision",
-    "of testing; auto: 16 bits where this CPU is measured to be faster with them",
-    "float32|bfloat16|auto",
-    Literal["float32", "bfloat16", "auto"],
-    "float32",
 )
 MEASURE = Option(
     "--measure",
@@ -154,7 +156,8 @@ def options() -> tuple[Option, ...]:
         Option("--split", "val for what is chosen by results, test for the last number",
                "test|val", Literal["test", "val"], "test"),
         Option("--seeds", "of the trainings", "N,N,...", tuple[int, ...], "0,1,2"),
-        Option("--recipe", "how to train (condensery list recipes)", "NAME", standard="hmdc"),
+        Option("--recipe", "how to train (condensery list recipes); several one after another",
+               "A,B,...", standard="hmdc"),
         Option("--epochs", "shorten the recipe", "N", int),
         Option("--updates", "shorten it in optimiser steps instead", "N", int),
         Option("--rows", "sets of real samples beside it: random, kmeans, mean, herding, full (the "
@@ -228,7 +231,7 @@ def _print(directories: Sequence[Path], records: Sequence[Record], by_class: boo
     from rich.console import Console
 
     from condensery.cli.further import best_tables, class_tables, edges
-    from condensery.report import terminal_table
+    from condensery.report import style, terminal_table
     from condensery.report.gather import gather
 
     def cell(one: Record) -> tuple[Any, ...]:
@@ -239,6 +242,8 @@ def _print(directories: Sequence[Path], records: Sequence[Record], by_class: boo
     shown = [one for one in found.records if cell(one) in asked]
     printed: list[Any] = [terminal_table(shown), *best_tables(shown), *edges(shown)]
     printed += class_tables(shown, found.runs[0].label_names) if by_class else []
+    printed += [f"{style.FAILED} {one.model} on {one.row} (replicate {one.replicate}, evaluation "
+                f"seed {one.seed}): {one.failed}" for one in shown if one.failed]  # fmt: skip
     console = Console()
     if console.is_terminal:
         console.print(*printed, sep="\n")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from condensery.cli.common import DATA_DIR, DEBUG, THREADS, Page, use_threads
+from condensery.cli.common import DATA_DIR, DEBUG, PRECISION, THREADS, Page, use_threads
 from condensery.cli.options import Option, columns
 from condensery.errors import UsageError
 
@@ -35,6 +35,7 @@ finished training is never done twice. Each cell is an ordinary run directory be
                "before a run too, not of size smoke; 0: none", "X", float, "60"),
         Option("--only", "cells whose name holds this", "TEXT"),
         Option("--workers", "processes, one thread each", "N", int, "1"),
+        PRECISION,
         DATA_DIR,
         THREADS,
         DEBUG,
@@ -83,7 +84,8 @@ def run(arguments: Sequence[str]) -> None:
         return
     expected = {one.what: one.seconds for one in found if one.seconds is not None and one.cells}
     page = study.run(plan, out, given.values.get("only"), workers, where,
-                     lambda line: print(line, flush=True), expected)  # fmt: skip
+                     lambda line: print(line, flush=True), expected,
+                     given.values.get("precision", "float32"))  # fmt: skip
     print(f"report: {page}" if page else "nothing is finished yet")
 
 

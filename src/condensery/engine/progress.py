@@ -17,19 +17,26 @@ class Progress:
     Args:
         name: what runs. part: the part of the budget that is used, from step and seconds.
         quiet: show nothing. every: seconds between plain lines where there is no terminal.
-        unit: what is counted.
+        unit: what is counted. plain: lines on a terminal too, where several processes write to it.
     """
 
     def __init__(
-        self, name: str, part: Part, quiet: bool = False, every: float = 15.0, unit: str = "step"
+        self,
+        name: str,
+        part: Part,
+        quiet: bool = False,
+        every: float = 15.0,
+        unit: str = "step",
+        plain: bool = False,
     ) -> None:
         self.name, self.part, self.quiet, self.every, self.unit = name, part, quiet, every, unit
+        self.plain = plain
         self.bar: Any = None
         self.began: tuple[float, float] | None = None
         self.said = time.perf_counter()
 
     def __enter__(self) -> Progress:
-        if not self.quiet and sys.stderr.isatty():
+        if not self.quiet and not self.plain and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, TextColumn
             from rich.progress import Progress as Bar

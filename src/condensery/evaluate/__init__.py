@@ -6,7 +6,15 @@ from condensery.evaluate.baselines import BASELINES, USUAL, baselines
 from condensery.evaluate.embeddings import embeddings
 from condensery.evaluate.grid import evaluate, name_of
 from condensery.evaluate.neighbours import neighbours
-from condensery.evaluate.recipes import RECIPES, Override, Recipe, Schedule, recipe_from, shorten
+from condensery.evaluate.recipes import (
+    RECIPES,
+    Override,
+    Recipe,
+    Schedule,
+    recipe_from,
+    recipes_from,
+    shorten,
+)
 from condensery.evaluate.runs import RunRows, rows_beside, rows_of
 from condensery.evaluate.search import evaluate_searched
 from condensery.evaluate.soft import Labels, labels_from
@@ -31,6 +39,7 @@ __all__ = [
     "name_of",
     "neighbours",
     "recipe_from",
+    "recipes_from",
     "rows_beside",
     "rows_of",
     "shorten",

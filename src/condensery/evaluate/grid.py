@@ -66,6 +66,7 @@ def evaluate(
     choices: Choices | None = None,
     tolerant: bool = False,
     precision: Precision = "float32",
+    known: Sequence[Record] = (),
 ) -> list[Record]:
     """Train fresh networks on each set and test them, cell by cell.
 
@@ -101,16 +102,21 @@ def evaluate(
             The row ``random, all bytes`` has hard ones all the same.
         choices: recipes for single sets and networks, by (row, replicate, name of the network), in
             the place of ``recipe``; all have one name.
-        tolerant: a loss that is not finite gives an accuracy of 0 rather than an error; for trials.
+        tolerant: a loss that is not finite gives an accuracy of 0, not that of the last finite
+            weights; for trials.
         precision: of testing, network by network, see ``condensery.evaluate.precision``; training
             has 32 bits. Records in any precision serve ``auto``, the others their own alone.
+        known: records of other runs; where one tells of the very same training (``full`` is one set
+            for all runs), its numbers are taken over.
 
     Returns:
-        One record a cell, also of those that were there already, in the order of the cells.
+        One record a cell, also of those that were there already, in the order of the cells. Where a
+        loss was not finite, ``failed`` says so, and the accuracy is that of the last finite weights
+        (no other seed is tried in its place).
 
     Raises:
         UsageError: an unknown name, an empty list, a set that does not belong to the data.
-        RunError: a loss that is not finite; names the cell. Records so far are kept.
+        RunError: a network or a set cannot be read; names the cell. Records so far are kept.
     """
     chosen = shorten(recipe_from(recipe), epochs, updates)
     taught = labels_from(labels)
@@ -127,7 +133,7 @@ def evaluate(
     last = list(rows.values())[-1][0][1]  # the condensed set
     grid.condensed = len(last) * last.codec.multiplies
     cells = list(_cells(rows, specs, seeds))
-    board = _Board(grid, out)
+    board = _Board(grid, out, known)
     found = {place: old for place, cell in enumerate(cells) if (old := board.there(cell))}
     missing = [place for place in range(len(cells)) if place not in found]
     if missing:
@@ -223,12 +229,14 @@ class Grid:
         curve: list[list[float]] | None = None,
         seconds: float = 0.0,
         parameters: int | None = None,
+        failed: str = "",
     ) -> Record:
         """The record of a cell; before it is measured, with an accuracy of 0.
 
         Args:
             found: what the trained network made of the split. curve: ``[epoch, accuracy]`` of the
                 checks on the way; None where nobody asked for any. parameters: of the network.
+            failed: why training ended early.
         """
         synthetic, name = cell.subject.synthetic, name_of(cell.spec)
         samples = len(synthetic) * synthetic.codec.multiplies
@@ -256,26 +264,28 @@ class Grid:
             curve=curve,
             family=family_of(cell.spec, self.modules),
             parameters=parameters,
+            failed=failed,
         )  # fmt: skip
 
     def measure(self, cell: Cell) -> Record:
         """Train and test one cell.
 
+        Where the loss is not finite, the last finite weights are tested (a grid that is tolerant
+        gives 0).
+
         Raises:
-            RunError: the loss is not finite; names the cell. Not where the grid is tolerant.
+            RunError: the network cannot be trained; names the cell.
         """
         begin = time.perf_counter()
-        synthetic, samples = cell.subject.synthetic, self.samples(cell.subject.synthetic.modality)
+        samples, failed = self.samples(cell.subject.synthetic.modality), ""
         curve: list[list[float]] | None = [] if self.check_every else None
-        recipe = self.recipe_of(cell)
-        streams = cell_streams(cell.seed, name_of(cell.spec), recipe.name)
         try:
-            backbone = train_network(synthetic, cell.spec, recipe, streams, self.modules,
-                                     self.device, self._watch(curve, samples),
-                                     self.lesson(cell))  # fmt: skip
-        except RunError as error:
-            if self.tolerant and isinstance(error, Diverged):
+            backbone = self._trained(cell, self._watch(curve, samples))
+        except Diverged as error:
+            if self.tolerant:
                 return self.record(cell, seconds=time.perf_counter() - begin)
+            backbone, failed = self._last_finite(cell, error.epoch), str(error)
+        except RunError as error:
             raise RunError(
                 f"{name_of(cell.spec)} on row {cell.subject.row!r} (replicate "
                 f"{cell.subject.replicate}, evaluation seed {cell.seed}): {error}, or leave it "
@@ -283,7 +293,27 @@ class Grid:
             ) from None
         found = tested(backbone, samples, self.precision)
         numbers = sum(one.numel() for one in backbone.parameters())
-        return self.record(cell, found, curve, time.perf_counter() - begin, numbers)
+        return self.record(cell, found, curve, time.perf_counter() - begin, numbers, failed)
+
+    def _trained(
+        self, cell: Cell, watch: Watch | None = None, stop: int | None = None
+    ) -> Backbone:
+        recipe = self.recipe_of(cell)
+        streams = cell_streams(cell.seed, name_of(cell.spec), recipe.name)
+        return train_network(cell.subject.synthetic, cell.spec, recipe, streams, self.modules,
+                             self.device, watch, self.lesson(cell), stop=stop)  # fmt: skip
+
+    def _last_finite(self, cell: Cell, epoch: int) -> Backbone:
+        """The network as it was before the epoch in which its loss was not finite.
+
+        Trained once more up to there, which costs nothing where no loss ever diverges. The last
+        update of the epoch before may have spoilt the weights already: then it is one epoch less.
+        """
+        for stop in (epoch - 1, epoch - 2):
+            backbone = self._trained(cell, stop=max(0, stop))
+            if all(bool(one.isfinite().all()) for one in backbone.state_dict().values()):
+                break
+        return backbone
 
     def _watch(self, curve: list[list[float]] | None, samples: TestSamples) -> Watch | None:
         every = self.check_every
@@ -316,21 +346,39 @@ class Grid:
 class _Board:
     """What is in the file of records by now; jobs that share it look again when it has grown."""
 
-    def __init__(self, grid: Grid, out: Path | None) -> None:
+    def __init__(self, grid: Grid, out: Path | None, known: Sequence[Record] = ()) -> None:
         self.grid, self.out = grid, out
         self._read, self._size = dict[tuple[Any, ...], Record](), -1
+        self._known = {one.training(): one for one in known if one.fingerprint}
 
     def there(self, cell: Cell) -> Record | None:
         """The record of this cell, if it was of this very set, by these very values."""
-        if self.out is None:
+        if self.out is None and not self._known:
             return None
+        new = self.grid.record(cell)
+        old = self._file().get(new.key())
+        same = old and (old.fingerprint, old.settings) == (new.fingerprint, new.settings)
+        if old and same and self._tells_enough(old):
+            return old
+        return self._elsewhere(new)
+
+    def _file(self) -> dict[tuple[Any, ...], Record]:
+        if self.out is None:
+            return {}
         size = self.out.stat().st_size if self.out.exists() else 0
         if size != self._size:
             self._read, self._size = {one.key(): one for one in files.read(self.out)}, size
-        new = self.grid.record(cell)
-        old = self._read.get(new.key())
-        same = old and (old.fingerprint, old.settings) == (new.fingerprint, new.settings)
-        return old if old and same and self._tells_enough(old) else None
+        return self._read
+
+    def _elsewhere(self, new: Record) -> Record | None:
+        """What another run measured on the same set; in this run's file from now on."""
+        other = self._known.get(new.training())
+        if other is None or not self._tells_enough(other):
+            return None
+        taken = new.measured_as(other)
+        if self.out is not None:
+            files.append(self.out, [taken])
+        return taken
 
     def _tells_enough(self, old: Record) -> bool:
         """Whether a record has the checks and the precision that are asked for.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -417,6 +417,24 @@ def recipe_from(recipe: str | Recipe, known: Mapping[str, Recipe] = RECIPES) -> 
     if name == recipe:
         return known[name]
     return replace(known[name], name=recipe, operations=(), mix=0.0)
+
+
+def recipes_from(given: str | Recipe | Sequence[str | Recipe]) -> list[Recipe]:
+    """One recipe or several: a name, names with commas between them, recipes, or a list.
+
+    Raises:
+        UsageError: none, an unknown name, or one name twice.
+    """
+    if isinstance(given, str):
+        given = given.split(",")
+    listed = [given] if isinstance(given, Recipe) else list(given)
+    found = [recipe_from(one.strip() if isinstance(one, str) else one) for one in listed]
+    names = [one.name for one in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if not found or twice is not None:
+        raise UsageError("no recipe is named: give at least one" if twice is None
+                         else f"recipe {twice} is named twice; name each once")  # fmt: skip
+    return found
 
 
 def shorten(recipe: Recipe, epochs: int | None = None, updates: int | None = None) -> Recipe:

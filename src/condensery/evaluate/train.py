@@ -31,7 +31,16 @@ KEPT_BYTES = 2**30  # test samples up to this size (as float32) are normalised o
 
 
 class Diverged(RunError):
-    """A loss that is not finite: the rate is too high for this network and set."""
+    """A loss that is not finite: the rate is too high for this network and set.
+
+    Args:
+        epoch: in which, counted from 1. epochs: of the whole training.
+    """
+
+    def __init__(self, epoch: int, epochs: int) -> None:
+        super().__init__(f"the loss is not finite in epoch {epoch} of {epochs}: lower its rate in "
+                         f"the recipe")  # fmt: skip
+        self.epoch = epoch
 
 
 def train_network(
@@ -44,6 +53,7 @@ def train_network(
     watch: Watch | None = None,
     lesson: Lesson | None = None,
     after_update: Watch | None = None,
+    stop: int | None = None,
 ) -> Backbone:
     """Train a fresh network on the exported form of a set (quantised, then decoded, once).
 
@@ -58,6 +68,8 @@ def train_network(
         watch: called as ``watch(epoch, backbone)`` after each epoch, counted from 1.
         lesson: what it learns from; None: hard labels.
         after_update: called as ``after_update(update, backbone)`` after each, counted from 1.
+        stop: end after so many epochs of the recipe, whose schedule stays as it is; None: at its
+            end.
 
     Returns:
         The trained network, in evaluation mode; with a linear layer in place of its head where the
@@ -79,7 +91,8 @@ def train_network(
     if applied.solver == "ridge":
         return probed(backbone, batch, applied, streams, modality, classes, lesson)
     frozen = applied.batch_norm == "eval" and spec.weights is not None
-    fit(backbone, batch, applied, streams, modality, classes, frozen, watch, lesson, after_update)
+    fit(backbone, batch, applied, streams, modality, classes, frozen, watch, lesson, after_update,
+        stop)  # fmt: skip
     return backbone.eval()
 
 
@@ -118,6 +131,7 @@ def fit(
     watch: Watch | None = None,
     lesson: Lesson | None = None,
     after_update: Watch | None = None,
+    stop: int | None = None,
 ) -> None:
     """Train a network in place on decoded samples, by a recipe without overrides.
 
@@ -130,6 +144,7 @@ def fit(
         frozen_statistics: batch norm stays in evaluation mode.
         lesson: targets of altered samples, and the loss; None: hard labels.
         watch, after_update: see ``train_network``; each may leave evaluation mode behind.
+        stop: see ``train_network``.
 
     Raises:
         Diverged: the loss is not finite; says in which epoch.
@@ -148,7 +163,7 @@ def fit(
             _training_mode(backbone, recipe, frozen_statistics)
 
     with borrow(streams("dropout")):
-        for epoch in range(1, epochs + 1):
+        for epoch in range(1, 1 + (epochs if stop is None else stop)):
             _training_mode(backbone, recipe, frozen_statistics)
             total = torch.zeros((), device=batch.y.device)
             shuffled = torch.randperm(len(batch.y), generator=order).to(batch.y.device)
@@ -159,8 +174,7 @@ def fit(
                 done += 1
                 tell(done)
             if not torch.isfinite(total):
-                raise Diverged(f"the loss is not finite in epoch {epoch} of {epochs}: "
-                               f"lower its rate in the recipe")  # fmt: skip
+                raise Diverged(epoch, epochs)
             if watch is not None:
                 watch(epoch, backbone)
 

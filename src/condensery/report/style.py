@@ -17,6 +17,7 @@ HOLE = "–"
 MINUS = "\u2212"
 SEEN = "●"
 STAR = "*"
+FAILED = "†"
 INK = "#1c2126"  # figures on the page replace it by the page's own ink
 PAPER = {"light": "#ffffff", "dark": "#14171a"}
 

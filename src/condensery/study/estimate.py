@@ -13,7 +13,7 @@ from typing import Any
 from condensery import api
 from condensery.core.starts import random_start
 from condensery.errors import CondenseryError
-from condensery.evaluate import recipe_from, shorten
+from condensery.evaluate import recipes_from, shorten
 from condensery.evaluate.train import family_of, train_network
 from condensery.modality import Pixels
 from condensery.models import PeerSpec
@@ -215,7 +215,8 @@ def _measure_training(
     begun: Any, study: Study, cell: Cell, model: PeerSpec, data_dir: Path | None
 ) -> tuple[float, int, float]:
     problem = _problem(cell.data, study.label, study.side, data_dir)
-    recipe = shorten(recipe_from(study.recipe), study.epochs, study.updates)
+    # Of several recipes the first stands for all.
+    recipe = shorten(recipes_from(study.recipe)[0], study.epochs, study.updates)
     # Real samples, stored as the arm stores its own.
     codec = arm_plan(cell, problem).method.codec(problem)
     some = random_start(problem, cell.per_class, codec, Streams(0))

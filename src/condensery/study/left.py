@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from condensery import records
-from condensery.evaluate import name_of, recipe_from, shorten
+from condensery.evaluate import name_of, recipes_from, shorten
 from condensery.evaluate.baselines import planned
 from condensery.modality import Codec
 from condensery.models import PeerSpec
@@ -44,16 +44,17 @@ def trainings(
             there are no part of this. Whether its set has changed since is not looked at: then more
             are needed.
     """
-    recipe = shorten(recipe_from(study.recipe), study.epochs, study.updates).name
-    asked = (name_of(model), recipe, "test", "hard")
+    recipes = {shorten(one, study.epochs, study.updates).name
+               for one in recipes_from(study.recipe)}  # fmt: skip
     found = {
-        (one.row, one.replicate, one.seed)
+        (one.row, one.replicate, one.seed, one.recipe)
         for one in records.read(place / "records.jsonl")
-        if (one.model, one.recipe, one.split, one.labels) == asked
+        if (one.model, one.split, one.labels) == (name_of(model), "test", "hard")
+        and one.recipe in recipes
         and one.seed in study.evaluation_seeds
     }
-    seeds = len(study.evaluation_seeds)
-    done = {row: min(count * seeds, sum(one == row for one, _, _ in found))
+    seeds = len(study.evaluation_seeds) * len(recipes)
+    done = {row: min(count * seeds, sum(one == row for one, *_ in found))
             for row, count in sets.items()}  # fmt: skip
     return seeds * sum(sets.values()) - sum(done.values()), sum(done.values())
 

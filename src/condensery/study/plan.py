@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from condensery.errors import UsageError, unknown
+from condensery.evaluate import recipes_from
 from condensery.evaluate.runs import enough_draws
 from condensery.methods import METHODS
 from condensery.models import PeerSpec
@@ -50,7 +51,8 @@ class Study:
         data: names or paths. label: the column of labels. side: to which images are brought.
         per_class: stored samples per class. seeds: of condensing.
         models: networks that judge; none of them: nothing is evaluated.
-        recipe, epochs, updates: how they are trained. evaluation_seeds: of that.
+        recipe, epochs, updates: how they are trained; several recipes with commas between them.
+        evaluation_seeds: of that. check_every: tests every so many epochs too, for learning curves.
         rows: baselines beside the first arm, of equal bytes.
         draws: of the random rows beside each run; None: as many as make ten over all seeds.
         draw: parts of the page besides the ordinary report; see ``condensery.study.drawing.PARTS``.
@@ -67,6 +69,7 @@ class Study:
     recipe: str = "hmdc"
     epochs: int | None = None
     updates: int | None = None
+    check_every: int | None = None
     evaluation_seeds: tuple[int, ...] = (0,)
     rows: tuple[str, ...] = ("random",)
     draws: int | None = None
@@ -256,6 +259,7 @@ def _checked(study: Study, where: str) -> Study:
             raise unknown("preset", arm.preset, PRESETS)
         if arm.proportion <= 0:
             raise UsageError(f"{where}: proportion of {arm.name} lies above 0")
+    recipes_from(study.recipe)
     if study.draws is not None and study.draws < 1:
         raise UsageError(f"{where}: draws of the random rows count from 1; got {study.draws}")
     return replace(study, arms=tuple(replace(arm, settings=_typed(arm, where)) for arm in named))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -14,18 +15,23 @@ import torch
 from condensery import api
 from condensery.artefact.files import write_json
 from condensery.data import Problem, load_problem
-from condensery.errors import UsageError
+from condensery.engine.progress import Progress
+from condensery.errors import CondenseryError, RunError, UsageError
 from condensery.evaluate import name_of
+from condensery.evaluate.precision import Precision
 from condensery.evaluate.share import Claims, each, executor
 from condensery.methods import METHODS
 from condensery.methods.base import of_today
+from condensery.models import PeerSpec
 from condensery.presets import Plan
+from condensery.records import Record
 from condensery.report import report
 from condensery.study.drawing import check_parts, sections
 from condensery.study.left import Left, condensing, judging, sets_beside, trainings
 from condensery.study.plan import Cell, Study, cells
 
 MARK = "study.json"
+SILENCE = 60.0  # seconds between lines of progress, where there is no terminal for a bar
 Tell = Callable[[str], object]
 
 
@@ -37,11 +43,13 @@ def run(
     data_dir: Path | None = None,
     tell: Tell = print,
     expected: Mapping[str, float] | None = None,
+    precision: Precision = "float32",
 ) -> Path | None:
     """Do what is missing of a study, then draw what is there.
 
     Stopped at any time, the same call goes on: runs resume from their last checkpoint, and finished
-    trainings are never done twice.
+    trainings are never done twice. A cell that fails keeps no other one from being run; it is a
+    hole of what is drawn.
 
     Args:
         study: see ``condensery.study.read``. out: the study's directory, a run directory below it
@@ -50,25 +58,52 @@ def run(
         workers: processes, one thread each: runs beside one another, then trainings.
         data_dir: where local copies of data lie. tell: called with a line for each cell, which
             says how much time is left, as far as that is known.
-        expected: seconds of one cell by kind, see ``Estimate.what``.
+        expected: seconds of one cell by kind, see ``Estimate.what``. precision: of testing, see
+            ``condensery.evaluate``.
 
     Returns:
         The page, or None when no cell has been run.
 
     Raises:
         UsageError: no cell of that name, or what ``condense`` and ``evaluate`` refuse.
-        RunError: it went wrong on the way; finished cells are kept.
+        RunError: cells failed; the others are done and drawn, and the same call tries these again.
     """
     chosen = chosen_cells(study, only)
     check(study, out, chosen, data_dir)
     left = _left(study, out, chosen, data_dir, Left(workers, expected))
-    _condense_all(study, out, chosen, workers, data_dir, tell, left)
+    failed = _condense_all(study, out, chosen, workers, data_dir, tell, left)
     for number, cell in enumerate(chosen, start=1):
-        if study.models:
-            tell(f"evaluate {number}/{len(chosen)}: {cell.name}{left.words()}")
-            _evaluate(study, cell, out / cell.name, workers, data_dir, left)
+        if not study.models or cell.name in failed:
+            continue
+        tell(f"evaluate {number}/{len(chosen)}: {cell.name}{left.words()}")
+        judge = partial(_evaluate, study, cell, out / cell.name, workers, data_dir, left, precision)
+        why = _judged(judge, study.models)
+        if why:
+            failed[cell.name] = why
+            tell(f"evaluate {number}/{len(chosen)}: {cell.name} failed: {why}")
     there = [out / cell.name for cell in cells(study) if (out / cell.name / MARK).is_file()]
-    return report(there, out / "report", sections(study, out)) if there else None
+    page = report(there, out / "report", sections(study, out)) if there else None
+    if failed:
+        raise RunError(_failed(failed, len(chosen), page))
+    return page
+
+
+def _judged(judge: Callable[[Sequence[PeerSpec]], None], models: Sequence[PeerSpec]) -> str:
+    """Judge a run by all networks; where one fails, by each alone. Why the first failed."""
+    try:
+        judge(models)
+    except Exception as error:  # as in ``_tried``
+        if len(models) == 1:
+            return _words(error)
+        return next(filter(None, [_judged(judge, (one,)) for one in models]), "")
+    return ""
+
+
+def _failed(failed: Mapping[str, str], of: int, page: Path | None) -> str:
+    name, why = next(iter(failed.items()))
+    drawn = f"; what is there is drawn in {page}" if page else ""
+    return (f"{len(failed)} of {of} cells failed, first {name}: {why}{drawn}; the same command "
+            f"tries them again")  # fmt: skip
 
 
 def check(study: Study, out: Path, chosen: Sequence[Cell], data_dir: Path | None) -> None:
@@ -120,7 +155,9 @@ def _condense_all(
     data_dir: Path | None,
     tell: Tell,
     left: Left,
-) -> None:
+) -> dict[str, str]:
+    """Make the sets that are missing; which of them failed, and why."""
+    failed: dict[str, str] = {}
     missing = [cell for cell in chosen if not finished(study, cell, out / cell.name, data_dir)]
     # One after another on all cores, or beside one another on one thread each.
     few = min(workers, max(1, len(missing)))
@@ -129,29 +166,59 @@ def _condense_all(
     claims = Claims(out / ".claims")
     with claims, executor(few, torch.set_num_threads, (1,)) as work:
         places = each(
-            work, partial(condense_cell, study, out=out, data_dir=data_dir), missing,
+            work, partial(_tried, study, out=out, data_dir=data_dir, plain=few > 1), missing,
             lambda cell: cell.name, claims,
             lambda cell: 0.0 if finished(study, cell, out / cell.name, data_dir) else None, few,
         )  # fmt: skip
         try:
             for done, (place, seconds, ours) in enumerate(places, start=1):
-                took = f"{seconds:.0f} s" if ours else "by another job"
-                left.done(condensing(missing[place]), seconds if ours else None)
                 name = missing[place].name
-                tell(f"condense {done}/{len(missing)}: {name}, {took}{left.words()}")
+                if isinstance(seconds, str):
+                    failed[name] = seconds
+                    took = f" failed: {seconds}"
+                else:
+                    took = f", {seconds:.0f} s" if ours else ", by another job"
+                known = seconds if ours and not isinstance(seconds, str) else None
+                left.done(condensing(missing[place]), known)
+                tell(f"condense {done}/{len(missing)}: {name}{took}{left.words()}")
         finally:
             work.shutdown(cancel_futures=True)
+    return failed
 
 
-def condense_cell(study: Study, cell: Cell, out: Path, data_dir: Path | None) -> float:
-    """Make one set, or what is left of making it. Seconds of condensing, in all sessions."""
-    arm, place = cell.arm, out / cell.name
+def _tried(
+    study: Study, cell: Cell, out: Path, data_dir: Path | None, plain: bool
+) -> float | str:
+    """Seconds that a set took to make, or why it could not be made."""
+    try:
+        return condense_cell(study, cell, out, data_dir, plain)
+    except Exception as error:  # whatever it is, memory too: the next cell may be spared
+        return _words(error)
+
+
+def _words(error: Exception) -> str:
+    said = " ".join(str(error).split())
+    return said if isinstance(error, CondenseryError) else f"{type(error).__name__}: {said}"
+
+
+def condense_cell(
+    study: Study, cell: Cell, out: Path, data_dir: Path | None, plain: bool = False
+) -> float:
+    """Make one set, or what is left of making it. Seconds of condensing, in all sessions.
+
+    Args:
+        plain: other processes write to the terminal too.
+    """
+    arm, place, begin = cell.arm, out / cell.name, time.perf_counter()
     plan = arm_plan(cell, _problem(cell.data, study.label, study.side, data_dir))
-    made = api.condense(
-        cell.data, arm.method, per_class=cell.per_class, steps=plan.steps or None,
-        minutes=plan.minutes, seed=cell.seed, preset=arm.preset, settings=arm.settings,
-        out=place, data_dir=data_dir, label=study.label, size=study.side, quiet=True,
-    )  # fmt: skip
+    steps = max(1, plan.steps or 1)
+    with Progress(cell.name, lambda step, _: step / steps, every=SILENCE, plain=plain) as shown:
+        made = api.condense(
+            cell.data, arm.method, per_class=cell.per_class, steps=plan.steps or None,
+            minutes=plan.minutes, seed=cell.seed, preset=arm.preset, settings=arm.settings,
+            out=place, data_dir=data_dir, label=study.label, size=study.side, quiet=True,
+            on_step=lambda step, *_: shown.show(step, time.perf_counter() - begin),
+        )  # fmt: skip
     write_json(place / MARK, told(study, cell, data_dir))
     return float(made.about["seconds"])
 
@@ -208,15 +275,31 @@ def mark(place: Path) -> dict[str, Any]:
 
 
 def _evaluate(
-    study: Study, cell: Cell, place: Path, workers: int, data_dir: Path | None, left: Left
+    study: Study,
+    cell: Cell,
+    place: Path,
+    workers: int,
+    data_dir: Path | None,
+    left: Left,
+    precision: Precision,
+    models: Sequence[PeerSpec],
 ) -> None:
     kinds = {name_of(model): judging(cell, model) for model in study.models}
-    api.evaluate(
-        place, models=study.models, recipe=study.recipe, epochs=study.epochs,
-        updates=study.updates, seeds=study.evaluation_seeds, draws=study.random_draws,
-        rows=study.rows if cell.first else (), workers=workers, data_dir=data_dir,
-        on_record=lambda record, *_: left.done(kinds[record.model], record.seconds),
-    )  # fmt: skip
+    begin, of = time.perf_counter(), 1
+
+    def measured(record: Record, done: int, count: int) -> None:
+        nonlocal of
+        of = count
+        left.done(kinds[record.model], record.seconds)
+        shown.show(done, time.perf_counter() - begin)
+
+    with Progress(cell.name, lambda done, _: done / of, every=SILENCE, unit="training") as shown:
+        api.evaluate(
+            place, models=models, recipe=study.recipe, epochs=study.epochs,
+            updates=study.updates, seeds=study.evaluation_seeds, draws=study.random_draws,
+            rows=study.rows if cell.first else (), workers=workers, data_dir=data_dir,
+            check_every=study.check_every, precision=precision, on_record=measured,
+        )  # fmt: skip
 
 
 @lru_cache(maxsize=2)
