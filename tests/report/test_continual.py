@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,21 @@ def test_the_report_holds_curves_and_differences_paired_by_order(tmp_path: Path)
     assert {one.text for one in gaps["random"]} == {"–"}
     for name in ("continual.md", "continual.csv", "continual.png", "continual.svg"):
         assert (tmp_path / name).stat().st_size > 0
+
+
+def test_accuracy_on_each_stages_classes_is_shown_and_written(tmp_path: Path) -> None:
+    ceiling = [one for order in range(2) for one in lines("full", order, 0.1)[2:]]
+    continual_report(pairs(2) + ceiling, tmp_path)
+    table = (tmp_path / "continual.md").read_text().split("### Accuracy on the classes")[1]
+    assert "| Random (after stage 2) | 60.00 ± 0.00 (n = 2) | 80.00 ± 0.00 (n = 2) |  |" in table
+    assert "| DM (after stage 1) | 95.50 ± 0.71 (n = 2) |" in table
+    assert "full data (after stage 3) | 55.00" in table and "full data (after stage 2)" not in table
+    with (tmp_path / "continual-stages.csv").open() as file:
+        told = {(one["row"], one["order"], one["after stage"], one["classes of stage"]):
+                float(one["accuracy"]) for one in csv.DictReader(file)}  # fmt: skip
+    assert len(told) == 2 * (6 + 6 + 3)
+    assert told["dm", "1", "3", "2"] == pytest.approx(TABLE[2][1] + 0.06)
+    assert told["full", "0", "3", "1"] == pytest.approx(TABLE[2][0] + 0.1)
 
 
 def test_few_orders_suggest_at_most_and_one_says_nothing_of_others(tmp_path: Path) -> None:

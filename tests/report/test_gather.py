@@ -28,6 +28,19 @@ def test_nothing_given_and_a_run_given_twice_are_refused(tmp_path: Path) -> None
         gather([run, run])
 
 
+def test_a_folder_stands_for_the_runs_below_it_seeds_by_their_number(tmp_path: Path) -> None:
+    for name in ("b/10", "b/2", "a/0", "a/0/inside"):
+        evaluated(run_directory(tmp_path / "study" / name, steps=2), [record()])
+    run_directory(tmp_path / "study" / ".claims" / "hidden", steps=2)
+    (tmp_path / "study" / "report").mkdir()
+    assert [run.name for run in gather(tmp_path / "study").runs] == ["a/0", "b/2", "b/10"]
+    assert [run.name for run in gather(tmp_path / "study/a/0").runs] == ["a/0"]
+    with pytest.raises(UsageError, match="report is no run directory.*none lies below it"):
+        gather(tmp_path / "study" / "report")
+    with pytest.raises(UsageError, match="given twice"):
+        gather([tmp_path / "study", tmp_path / "study/a/0"])
+
+
 def test_missing_files_are_notes(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     found = gather(tmp_path)

@@ -262,3 +262,36 @@ def test_a_network_that_never_left_chance_and_its_means_carry_a_star() -> None:
 def test_one_set_at_chance_has_no_star() -> None:
     (panel,) = panels(grid({("hmdc", "a"): [[10.0, 10.0, 10.0]]}))
     assert not panel.stars
+
+
+ONE_CLASS = [[0, 0, 5, *(0,) * 7] for _ in range(10)]
+MIXED = [[0, 1, 4, *(0,) * 7] for _ in range(10)]
+
+
+@pytest.mark.parametrize("sets", [1, 2, 3])
+def test_one_class_predicted_throughout_is_a_star_for_any_number_of_sets(sets: int) -> None:
+    told = [record(replicate=one, accuracy=0.13, confusion=ONE_CLASS) for one in range(sets)]
+    (panel,) = panels(told)
+    assert ("hmdc", "convnet3") in panel.stars
+    for other in (MIXED, None):  # of one further training two classes, or nothing is known
+        (panel,) = panels([*told, record(seed=1, accuracy=0.13, confusion=other),
+                           *(record(replicate=one, seed=1, accuracy=0.13, confusion=ONE_CLASS)
+                             for one in range(1, sets))])  # fmt: skip
+        assert not panel.stars
+
+
+@pytest.mark.parametrize(
+    ("samples", "error"), [(8, "5.59"), (99, "1.59"), (100, None), (1000, None)]
+)
+def test_a_small_test_split_is_said_to_make_numbers_unsure(samples: int, error: str | None) -> None:
+    """80 clips at 50 %: 5.59 points; ten classes of so many samples."""
+    told = [[samples, *(0,) * 9] for _ in range(10)]
+    (panel,) = panels([record(accuracy=0.5, confusion=told),
+                       record(row="random", accuracy=0.2, confusion=told)])  # fmt: skip
+    text = markdown([panel])
+    if error is None:
+        assert panel.finite == ""
+    else:
+        assert f"50.00 % unsure by {error} points" in panel.finite and panel.finite in text
+        assert f"{10 * samples} samples of the test split" in text
+    assert panels([record()])[0].finite == ""  # no confusion, so it is not known

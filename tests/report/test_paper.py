@@ -240,6 +240,35 @@ def test_one_method_at_one_size_needs_no_second_table() -> None:
     assert len(sections(None, panels(sizes))) == 1  # type: ignore[arg-type]
 
 
+def test_the_published_panel_and_its_misprints_stand_apart_from_another_recipe() -> None:
+    rows = ("random", "idc", "hmdc")
+    small = {"recipe": "quick (200 updates)", "seen": False}
+    shown = panels([record(row, "resnet_mini", one, 0.5, **small) for row in rows
+                    for one in (0, 1)])  # fmt: skip
+    (section,) = sections(None, shown)  # type: ignore[arg-type]
+    ours, theirs = section.drawings
+    assert "data set disputed" in theirs.title and "Another setting" in theirs.caption
+    assert "Another setting" not in ours.caption and "No published number" in section.lead
+    table, misprints = section.grids
+    assert not any("paper" in cell.detail for _, _, cells in table.rows for cell in cells)
+    assert "does not fit in the published table" in misprints.caption
+    assert {"exchanged", "repeated"} <= {cells[0].text for _, _, cells in misprints.rows}
+
+
+@pytest.mark.parametrize(
+    "more", [{"data": "digits"}, {"labels": "soft of resnet18"}, {"rows": ("random", "hmdc", "dm")}]
+)
+def test_the_published_panel_stands_beside_its_own_methods_on_its_own_data_only(
+    more: dict[str, object],
+) -> None:
+    told = {"recipe": "quick", "rows": ("random", "hmdc", "idc")} | more
+    rows = told.pop("rows")
+    shown = panels([record(row, "mlp", one, 0.5, **told) for row in rows  # type: ignore[attr-defined]
+                    for one in (0, 1)])  # fmt: skip
+    (section,) = sections(None, shown)  # type: ignore[arg-type]
+    assert len(section.grids) == len(section.drawings) == 1
+
+
 def test_gap_figures_are_drawn_from_pairs_and_beside_the_published_panel() -> None:
     (panel,) = panels(by_hand(0))
     ours, theirs = gap_figures(panel)

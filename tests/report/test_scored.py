@@ -53,6 +53,17 @@ def test_soft_labels_are_scored_beside_the_whole_data_of_hard_ones(tmp_path: Pat
     assert sorted(one.grids[0].rows[0][2][0].text for one in found) == ["0.210", "0.258"]
 
 
+def test_soft_labels_without_the_whole_data_are_a_hole_that_says_how_to_fill_it(
+    tmp_path: Path,
+) -> None:
+    told = grid() + [dataclasses.replace(one, labels="static of t") for one in grid()]
+    (section,) = [one for one in sections(gather(told), panels(told))
+                  if one.title.startswith("Label-robust")]  # fmt: skip
+    assert "labels static of t" in section.title and "--rows random,full" in section.lead
+    assert [(cell.text, cell.detail) for _, _, cells in section.grids[0].rows for cell in cells] \
+        == [("–", "no record of the whole data")] * 2
+
+
 def test_packed_sets_are_scored_against_packed_random(tmp_path: Path) -> None:
     values = {"hmdc": 0.5, "random": 0.2, "random packed": 0.45, "full": 0.9}
     records = [record(row=row, model=model, recipe="quick", accuracy=value, samples=40)

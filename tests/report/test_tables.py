@@ -10,7 +10,14 @@ import pytest
 
 from condensery.report import report
 from condensery.report.panels import panels
-from condensery.report.tables import accuracy_cell, best_checks, gap_cell, markdown, results
+from condensery.report.tables import (
+    accuracy_cell,
+    best_checks,
+    gap_cell,
+    intervals,
+    markdown,
+    results,
+)
 from report.runs import grid, record
 
 NINE = [[60.2, 60.8, 59.9], [61.5, 62.1, 61.2], [59.0, 59.8, 59.4]]
@@ -26,6 +33,23 @@ def test_one_training_has_no_deviation() -> None:
     (panel,) = panels([record(accuracy=0.5)])
     cell = accuracy_cell(panel, "hmdc", "convnet3")
     assert (cell.text, cell.detail) == ("50.00", "n = 1, m = 1")
+
+
+def test_the_interval_of_an_accuracy_stands_in_a_table_of_its_own(tmp_path: Path) -> None:
+    records = grid({("hmdc", "mlp"): NINE, ("random", "mlp"): [NINE[0]],
+                    ("random", "other"): [[50.0]]})  # fmt: skip
+    (panel,) = panels(records)
+    found = intervals(panel)
+    assert found is not None
+    rows = {key: [(one.text, one.detail) for one in cells] for key, _, cells in found.rows}
+    # 60.43 ± 2.75 over sets, of which the specification's example is; one set: 60.30 ± 1.14.
+    assert rows["hmdc"][0] == ("[57.69, 63.18]", "n = 3, m = 3")
+    assert rows["random"][:2] == [("[59.16, 61.44]", "one set, m = 3"), ("–", "")]
+    assert "[57.69, 63.18] (n = 3, m = 3)" in markdown([panel])
+    page = report(records, tmp_path).read_text()
+    assert "<summary>Intervals of accuracies</summary>" in page and "[57.69, 63.18]" in page
+    (single,) = panels([record(accuracy=0.5)])
+    assert intervals(single) is None and "95 % intervals of" not in markdown([single])
 
 
 def test_a_difference_shows_interval_error_and_counts() -> None:

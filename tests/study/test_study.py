@@ -22,7 +22,9 @@ from condensery.errors import UsageError
 from condensery.models import PeerSpec
 from condensery.records import read
 from condensery.study import estimate
+from condensery.study.drawing import sections
 from condensery.study.run import MARK
+from report.runs import evaluated, record, run_directory, write
 
 PLAN = """
 title = "Mine"
@@ -532,3 +534,26 @@ def test_a_killed_study_goes_on(plan: Path, tmp_path: Path) -> None:
     assert len(list(out.rglob(MARK))) == 2
     assert os.path.isdir(out) and study.run(mine, out, tell=lambda line: None) is not None
     assert len(list(out.rglob(MARK))) == 4
+
+
+def test_what_is_said_of_the_pairs_counts_those_of_its_size() -> None:
+    counted = {"Nine": 9, "Three": 3}
+    for size in ("paper", "mini"):
+        pairs = study.read("pairs", size)
+        assert counted[pairs.about.split()[0]] == len(pairs.arms)
+        assert "our own choosing" in pairs.about
+    assert not set(study.read("pairs", "smoke").about.split()) & set(counted)
+
+
+def test_the_papers_ablation_stands_beside_its_own_data_only(tmp_path: Path) -> None:
+    told = {}
+    for data in ("digits", "cifar10"):
+        plan = replace(study.read("ablation", "smoke"), data=(data,), seeds=(0,))
+        for cell in study.cells(plan):
+            made = record(data=data, accuracy=0.5)
+            run = evaluated(run_directory(tmp_path / cell.name, steps=2), [made])
+            write(run / MARK, {"arm": cell.arm.name})
+        (section,) = sections(plan, tmp_path)
+        told[data] = [head.text for head in section.grids[0].heads]
+    assert told == {"digits": ["convnet3"],
+                    "cifar10": ["convnet3", "published (another setting)"]}  # fmt: skip

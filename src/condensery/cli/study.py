@@ -22,7 +22,8 @@ or what a plan of your own asks for: a TOML file like those that come along (con
 prints one).
 
 Stopped at any time, the same command goes on: runs resume from their last checkpoint, and a
-finished training is never done twice. Each cell is an ordinary run directory below --out.""",
+finished training is never done twice. Each cell is an ordinary run directory below --out;
+condensery report DIR draws what is there, also while the study runs.""",
     (
         Option("--out", "the study's directory", "DIR", standard="runs/NAME-SIZE"),
         Option("--size", "paper: as published, for a GPU; mini: what two cores finish; smoke: "
@@ -83,6 +84,7 @@ def run(arguments: Sequence[str]) -> None:
         print("\n".join(["", "cells:", *(f"  {cell.name}" for cell in chosen)]))
         return
     expected = {one.what: one.seconds for one in found if one.seconds is not None and one.cells}
+    study.keep(plan, out)
     page = study.run(plan, out, given.values.get("only"), workers, where,
                      lambda line: print(line, flush=True), expected,
                      given.values.get("precision", "float32"))  # fmt: skip

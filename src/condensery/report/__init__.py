@@ -38,8 +38,8 @@ def report(sources: Sources, out: str | Path, sections: Sequence[Section] = ()) 
     a run is a visible hole and a line under "Notes".
 
     Args:
-        sources: a run directory, several, or records. Runs that differ in nothing but their seed
-            are replicates of one row.
+        sources: a run directory, several, a folder that holds some, or records. Runs that differ
+            in nothing but their seed are replicates of one row.
         out: a folder; made if it is not there.
         sections: further parts of the page, after those that ``MAKERS`` find by themselves.
 
@@ -47,7 +47,7 @@ def report(sources: Sources, out: str | Path, sections: Sequence[Section] = ()) 
         The path of ``report.html``.
 
     Raises:
-        UsageError: nothing to report, a directory that is no run directory, or ``out`` is a file.
+        UsageError: nothing to report, a folder without a run directory, or ``out`` is a file.
     """
     gathered, folder = gather(sources), Path(out)
     if folder.exists() and not folder.is_dir():

@@ -8,20 +8,28 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from condensery.errors import UsageError
 from condensery.records import Record
 from condensery.report import style
 from condensery.report.curves import logarithmic
 from condensery.report.figures import Drawing, dressed, legend_above, panes, slug
 from condensery.report.gather import RunFiles
+from condensery.report.panels import Panel, panels
+from condensery.report.published import Ablation
 from condensery.report.sections import Section
-from condensery.report.tables import Cell, Grid
-from condensery.statistics import Comparison, compare, summarise
+from condensery.report.tables import Cell, Grid, mean_and_deviation
+from condensery.statistics import Comparison, compare
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Series = tuple[list[int], list[list[float]]]
 MEAN = "mean of all"
+RANDOM = ("random", "random packed")  # stand first, as in the paper's tables
+LEGEND = (
+    "Accuracy in points at the last epoch, mean ± standard deviation over n sets, each the mean of "
+    f"m trainings; {style.STAR} never left chance."
+)
 
 
 def arm_records(runs: Sequence[RunFiles]) -> list[Record]:
@@ -35,41 +43,85 @@ def arm_records(runs: Sequence[RunFiles]) -> list[Record]:
 
 
 def arms_table(
-    runs: Sequence[RunFiles], title: str, against: str = "", lead: str = ""
+    runs: Sequence[RunFiles],
+    title: str,
+    against: str = "",
+    lead: str = "",
+    paper: Ablation | None = None,
 ) -> list[Section]:
-    """Arms by networks, and paired differences to one of them.
+    """Random samples and arms by networks, and paired differences of arms to one of them.
 
     Args:
         runs: of one data set and number of samples. against: an arm; empty: no differences.
+        paper: what was published of arms of these names, shown apart from ours.
 
     Returns:
-        One section; none where no run was evaluated.
+        One section for each recipe, split and kind of labels; none where no run was evaluated.
     """
-    records = arm_records(runs)
-    if not records:
-        return []
-    lines = {(one.row, one.model): one for one in summarise(records)}
+    arms = list(dict.fromkeys(run.arm for run in runs))
+    random = [one for run in runs for one in run.records
+              if one.row in RANDOM and one.row not in arms]  # fmt: skip
+    shown = [one for one in panels([*random, *arm_records(runs)]) if set(arms) & set(one.rows)]
+    notes = {run.arm: str(run.study.get("note", "")) for run in runs}
+    found = []
+    for panel in shown:
+        named = title if len(shown) == 1 else f"{title} ({panel.conditions})"
+        heads = {row: Cell(style.look(row).label, "real samples") for row in RANDOM
+                 if row in panel.rows and row not in arms}  # fmt: skip
+        heads |= {arm: Cell(arm, notes[arm]) for arm in arms}
+        found.append(_section(panel, heads, arms, named, against, lead))
+    return found if paper is None else [_beside(one, paper) for one in found]
+
+
+def _section(
+    panel: Panel, heads: Mapping[str, Cell], arms: list[str], title: str, against: str, lead: str
+) -> Section:
+    """One comparison: its table, and where an arm is measured by another, their differences."""
+    records = [one for one in panel.records if one.row in arms]
     networks = list(dict.fromkeys(one.model for one in records))
     columns = [*networks, MEAN] if len(networks) > 1 else networks
-    arms = list(dict.fromkeys(run.arm for run in runs))
-    notes = {run.arm: str(run.study.get("note", "")) for run in runs}
-    heads = tuple(Cell(name) for name in columns)
-    rows = []
-    for arm in arms:
-        cells = []
-        for name in columns:
-            line = lines.get((arm, name))
-            if line is None or line.interval is None:
-                cells.append(Cell(style.HOLE, "not measured", "hole"))
-                continue
-            spread = "" if line.interval.sd is None else f" ± {style.points(line.interval.sd)}"
-            cells.append(Cell(style.points(line.interval.mean) + spread, line.count))
-        rows.append((arm, Cell(arm, notes[arm]), tuple(cells)))
-    grids = [Grid(title, "arm", heads, tuple(rows))]
+    grids = [_accuracies(panel, heads, columns, title)]
     if against in {one.row for one in records}:
         grids.append(_gaps(records, arms, against, columns))
     drawings = tuple(one for one in (_bars(records, arms, against, title),) if one)
-    return [Section(title, lead, tuple(grids), drawings, name=slug(title))]
+    return Section(title, lead, tuple(grids), drawings, LEGEND, name=slug(title),
+                   notes=tuple(panel.notes))  # fmt: skip
+
+
+def _beside(section: Section, paper: Ablation) -> Section:
+    """The same with a last column of what was published, and rows of which only that is known."""
+    table, *others = section.grids
+    holes = (Cell(style.HOLE, "not measured", "hole"),) * len(table.heads)
+    known = {key for key, _, _ in table.rows}
+    only = tuple((name, Cell(style.look(name).label, "published only"), holes)
+                 for name in paper.averages if name not in known)  # fmt: skip
+    rows = []
+    for key, head, cells in (*table.rows, *only):
+        found = paper.averages.get(key)
+        told = Cell(style.HOLE, "not told", "hole") if found is None else Cell(found.text)
+        rows.append((key, head, (*cells, told)))
+    heads = (*table.heads, Cell("published (another setting)", "", "mean"))
+    grid = dataclasses.replace(table, heads=heads, rows=tuple(rows))
+    legend = f"{section.legend} Published, in another setting: {paper.note} {paper.source}."
+    return dataclasses.replace(section, grids=(grid, *others), legend=legend)
+
+
+def _accuracies(
+    panel: Panel, heads: Mapping[str, Cell], columns: Sequence[str], title: str
+) -> Grid:
+    """Rows by networks, each the mean over its sets; a hole where a row was not measured."""
+    rows = []
+    for row, head in heads.items():
+        cells = []
+        for name in columns:
+            line = panel.lines.get((row, name))
+            if line is None or line.interval is None:
+                cells.append(Cell(style.HOLE, "not measured", "hole"))
+                continue
+            star = style.STAR if (row, name) in panel.stars else ""
+            cells.append(Cell(mean_and_deviation(line) + star, line.count))
+        rows.append((row, head, tuple(cells)))
+    return Grid(title, "arm", tuple(map(Cell, columns)), tuple(rows))
 
 
 def _gaps(records: list[Record], arms: list[str], against: str, columns: list[str]) -> Grid:
@@ -78,15 +130,23 @@ def _gaps(records: list[Record], arms: list[str], against: str, columns: list[st
     for arm in arms:
         if arm == against or arm not in {one.row for one in records}:
             continue
-        found = {one.model: one for one in compare(records, arm, against)}
+        found = _compared(records, arm, against)
         rows.append((arm, Cell(arm), tuple(_gap(found.get(name)) for name in columns)))
     heads = tuple(Cell(name) for name in columns)
     return Grid(f"Paired differences to {against}", "arm", heads, tuple(rows))
 
 
+def _compared(records: list[Record], arm: str, against: str) -> dict[str, Comparison]:
+    """Differences by network and mean; none where nothing pairs, which is a hole and no crash."""
+    try:
+        return {one.model: one for one in compare(records, arm, against)}
+    except UsageError:
+        return {}
+
+
 def _gap(found: Comparison | None) -> Cell:
     if found is None or found.paired is None:
-        return Cell(style.HOLE, "not measured", "hole")
+        return Cell(style.HOLE, "not measured with the same seeds", "hole")
     pair = found.paired
     words = f" {pair.verdict}" if pair.verdict else ""
     told = f"{style.ends(pair)}, n = {pair.n}" if style.ends(pair) else ""
@@ -98,7 +158,7 @@ def _bars(records: list[Record], arms: list[str], against: str, title: str) -> D
     told = []
     for arm in arms:
         if against and arm != against and arm in {one.row for one in records}:
-            found = {one.model: one for one in compare(records, arm, against)}
+            found = _compared(records, arm, against)
             pair = found[MEAN].paired if MEAN in found else None
             if pair is not None:
                 told.append((arm, pair))
@@ -107,9 +167,7 @@ def _bars(records: list[Record], arms: list[str], against: str, title: str) -> D
     with dressed():
         figure, (axes,) = panes(1)
         for place, (_, pair) in enumerate(told):
-            low, high = (pair.difference, pair.difference)
-            if pair.low is not None and pair.high is not None:
-                low, high = pair.low, pair.high
+            low, high = pair.ends or (pair.difference, pair.difference)
             axes.barh(place, 100 * pair.difference, color=style.TERMS[1], height=0.6)
             axes.plot([100 * low, 100 * high], [place, place], color=style.INK, linewidth=1.5)
         axes.set_yticks(range(len(told)), [arm for arm, _ in told])
@@ -121,7 +179,7 @@ def _bars(records: list[Record], arms: list[str], against: str, title: str) -> D
         slug(f"{title} differences"),
         f"Differences to {against}",
         f"Mean over networks, paired over {told[0][1].n} {told[0][1].unit}; lines are 95 % "
-        f"t-intervals.",
+        f"t-intervals, over trainings too where those make them wider.",
         f"Bars of the differences to {against}. {alt}.",
         figure,
     )

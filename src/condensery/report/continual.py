@@ -53,7 +53,13 @@ def forgetting(table: Sequence[Sequence[float]]) -> float:
 
 
 def continual_report(lines: Lines, out: Path) -> tuple[Grid, ...]:
-    """``continual.md``, ``continual.csv`` and the curve as ``.png`` and ``.svg``.
+    """Tables and the curve: ``continual.md``, ``continual.csv``, ``.png`` and ``.svg``.
+
+    ``continual-stages.csv`` holds the accuracy on each stage's classes after each stage, order by
+    order and unrounded; the page holds it as a third table.
+
+    Returns:
+        The tables of accuracies over stages and of differences.
 
     Raises:
         UsageError: no line, lines of unlike settings, or no order that all rows have finished.
@@ -62,9 +68,10 @@ def continual_report(lines: Lines, out: Path) -> tuple[Grid, ...]:
     out.mkdir(parents=True, exist_ok=True)
     grids = (_accuracies(lines), _differences(lines))
     title = f"Continual learning on {lines[0]['data']}"
-    text = markdown_grids(title, grids, legend(lines))
+    text = markdown_grids(title, (*grids, _by_classes(lines)), legend(lines))
     (out / "continual.md").write_text(text, encoding="utf-8")
     write_rows(out / "continual.csv", [row for grid in grids for row in grid_values(grid)])
+    write_rows(out / "continual-stages.csv", _stage_values(lines))
     save(curves(lines), out)
     return grids
 
@@ -146,6 +153,38 @@ def _differences(lines: Lines) -> Grid:
         rows.append((row, Cell(style.look(row).label), cells))
     heads = tuple(Cell(f"{name} against {style.look(other).label}") for name, _, other in columns)
     return Grid("Differences to random memory, paired by class order", "memory", heads, tuple(rows))
+
+
+def _by_classes(lines: Lines) -> Grid:
+    """Each memory after each stage by whose classes: how what came early is lost."""
+    stages, orders = _stages(lines), _orders(lines)
+    rows = []
+    for row in _rows(lines):
+        found = [_after(lines, row, order) for order in orders]
+        for after in _by_stage(lines, row):
+            told = [_cell(interval([one[after][j] for one in found])) for j in range(after)]
+            cells = told + [Cell("")] * (len(stages) - after)  # classes that are still to come
+            head = Cell(style.look(row).label, f"after stage {after}")
+            rows.append((f"{row} {after}", head, tuple(cells)))
+    heads = tuple(Cell(f"classes of stage {one}") for one in stages)
+    return Grid("Accuracy on the classes of each stage", "memory", heads, tuple(rows))
+
+
+def _after(lines: Lines, row: str, order: int) -> dict[int, list[float]]:
+    """The rows of ``matrix`` by the stage after which they were measured."""
+    return dict(zip(curve(lines, row, order), matrix(lines, row, order), strict=True))
+
+
+def _stage_values(lines: Lines) -> list[dict[str, Any]]:
+    """The same unrounded, a line for each order and pair of stages; evaluation seeds averaged."""
+    return [
+        {"row": row, "order": order, "after stage": after, "classes of stage": stage,
+         "accuracy": value}
+        for row in _rows(lines)
+        for order in _orders(lines)
+        for after, values in _after(lines, row, order).items()
+        for stage, value in enumerate(values, start=1)
+    ]  # fmt: skip
 
 
 def _gap(lines: Lines, row: str, other: str, stages: Sequence[int]) -> Cell:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from condensery.records import Record, newest, read
 from condensery.report.style import is_baseline
 
 Sources = str | Path | Sequence[str | Path] | Sequence[Record]
+RUN = ("config.json", "records.jsonl")  # a directory that holds one of them is a run directory
+PLAN = "plan.json"  # what a study keeps of its plan, in the folder that holds its runs
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,11 @@ class Gathered:
 def gather(sources: Sources) -> Gathered:
     """Read run directories, or take records as they are.
 
+    Args:
+        sources: of a folder that is no run directory, those below it are read.
+
     Raises:
-        UsageError: nothing was given, or a directory that is no run directory.
+        UsageError: nothing was given, or a folder that neither is a run directory nor holds one.
     """
     given: list[Any] = [sources] if isinstance(sources, str | Path) else list(sources)
     if not given:
@@ -121,10 +127,41 @@ def gather(sources: Sources) -> Gathered:
     if isinstance(given[0], Record):
         kept, notes = sound(given, "records")
         return Gathered(tuple(kept), (), tuple(notes))
-    paths = [Path(one) for one in given]
+    paths = [path for one in given for path in run_directories(Path(one))]
     runs = [read_run(path, name) for path, name in zip(paths, short_names(paths), strict=True)]
     records = [record for run in tell_apart(runs) for record in run]
     return Gathered(tuple(records), tuple(runs), tuple(note for run in runs for note in run.notes))
+
+
+def run_directories(path: Path) -> list[Path]:
+    """The folder itself, where it is a run directory, else those below it; seeds by their number.
+
+    What lies inside a run directory belongs to it; hidden folders are passed over.
+
+    Raises:
+        UsageError: it is none, and none lies below it.
+    """
+    if _is_run(path):
+        return [path]
+    found: list[Path] = []
+    for place, folders, _ in os.walk(path):
+        below = [Path(place, name) for name in folders if not name.startswith(".")]
+        found += [one for one in below if _is_run(one)]
+        folders[:] = [one.name for one in below if not _is_run(one)]
+    if not found:
+        raise _no_run(path)
+    return sorted(found, key=lambda one: [(int(part) if part.isdecimal() else 0, part)
+                                          for part in one.parts])  # fmt: skip
+
+
+def _is_run(path: Path) -> bool:
+    return any((path / file).is_file() for file in RUN)
+
+
+def _no_run(path: Path) -> UsageError:
+    return UsageError(f"{path} is no run directory (neither {' nor '.join(RUN)} is there), and "
+                      f"none lies below it: give one that `condensery condense --out` made, or a "
+                      f"folder of such")  # fmt: skip
 
 
 def read_run(path: Path, name: str | None = None) -> RunFiles:
@@ -133,9 +170,8 @@ def read_run(path: Path, name: str | None = None) -> RunFiles:
     Raises:
         UsageError: it is none.
     """
-    if not any((path / file).is_file() for file in ("config.json", "records.jsonl")):
-        raise UsageError(f"{path} is no run directory (neither config.json nor records.jsonl is "
-                         f"there): give one that `condensery condense --out` made")  # fmt: skip
+    if not _is_run(path):
+        raise _no_run(path)
     notes: list[str] = []
     short = name or path.resolve().name
     previews = {

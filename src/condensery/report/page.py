@@ -21,6 +21,7 @@ from condensery.report.pictures import Album, album
 from condensery.report.sections import Section
 from condensery.report.tables import (
     GAP_LEGEND,
+    INTERVAL_LEGEND,
     LEGEND,
     Cell,
     Grid,
@@ -28,6 +29,7 @@ from condensery.report.tables import (
     best_checks,
     differences,
     headline,
+    intervals,
     results,
 )
 
@@ -47,6 +49,7 @@ class PanelView:
     folded: tuple[Drawing, ...]
     classes: tuple[Drawing, ...]
     beside: tuple[Grid, ...] = ()
+    intervals: Grid | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def panel_view(
     gaps = tuple(differences(panel, row) for row in panel.condensed)
     top = headline(panel) if panel.condensed else None
     return PanelView(panel, results(panel), top, gaps, best_checks(panel), tuple(drawings),
-                     tuple(folded), tuple(classes), beside(panel))  # fmt: skip
+                     tuple(folded), tuple(classes), beside(panel), intervals(panel))  # fmt: skip
 
 
 def group_view(name: str, runs: Sequence[RunFiles], drawings: Sequence[Drawing]) -> GroupView:
@@ -135,6 +138,7 @@ def render(
         notes=_notes(gathered, panels, groups, sections),
         legend=LEGEND,
         gap_legend=GAP_LEGEND,
+        interval_legend=INTERVAL_LEGEND,
         cost=[_cost(view.panel) for view in panels],
         evaluations=[evaluate_command(view.panel, gathered.runs) for view in panels],
         machines=_machines(gathered),

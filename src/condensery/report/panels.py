@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +24,7 @@ from condensery.statistics import (
 )
 
 AGAINST = ("random", "random packed", "start")
+FEW_TESTED = 1000  # samples: below, the error of a finite test split is above a point
 DRAWS = 10  # of a random row; the mean of fewer is the luck of the draw
 
 
@@ -182,17 +184,24 @@ class Panel:
         return found
 
     def _star(self, row: str, model: str) -> bool:
-        """Two sets or more, all within a point of chance, with a deviation under 0.1 point."""
+        """Failed to converge: one class predicted throughout, or all sets at chance and alike.
+
+        At chance and alike are two sets or more, all within a point of chance, with a deviation
+        under 0.1 point. That one class was predicted, records with a confusion tell for any number.
+        """
         line = self.lines.get((row, model))
-        if line is None or line.interval is None or line.unit != "sets":
+        if line is None or line.interval is None:
             return False
+        own = [one for one in self.records if (one.row, one.model) == (row, model)]
+        if all(_predicted(one) == 1 for one in own):
+            return True
         cells: dict[int, list[float]] = {}
-        for one in self.records:
-            if (one.row, one.model) == (row, model):
-                cells.setdefault(one.replicate, []).append(one.accuracy)
+        for one in own:
+            cells.setdefault(one.replicate, []).append(one.accuracy)
         means = [sum(values) / len(values) for values in cells.values()]
         near = all(abs(mean - 1 / self.classes) <= 0.01 for mean in means)
-        return near and line.interval.sd is not None and line.interval.sd < 0.001
+        alike = line.interval.sd is not None and line.interval.sd < 0.001
+        return line.unit == "sets" and near and alike
 
     def family(self, model: str) -> str:
         """What kind of network it is, where its records say so."""
@@ -219,6 +228,23 @@ class Panel:
         return f"Fewer than {DRAWS} draws: {joined(few)}; a mean of so few is the luck of the draw."
 
     @cached_property
+    def finite(self) -> str:
+        """How sure an accuracy on so few test samples is; empty from ``FEW_TESTED`` on, or unknown.
+
+        The binomial error of one training, which no deviation over sets or trainings holds.
+        """
+        tested = [sum(map(sum, one.confusion)) for one in self.records if one.confusion]
+        means = [line.interval.mean for line in self.lines.values() if line.interval]
+        count = min(tested, default=0)
+        if not means or not 0 < count < FEW_TESTED:
+            return ""
+        part = min(means, key=lambda mean: abs(mean - 0.5))  # where the error is largest
+        error = math.sqrt(part * (1 - part) / count)
+        return (f"Only {count:,} samples of the {self.split} split: that alone makes an accuracy "
+                f"of {style.points(part)} % unsure by {style.points(error)} points (binomial "
+                f"standard error), beside what is printed.")  # fmt: skip
+
+    @cached_property
     def _networks(self) -> dict[str, set[str]]:
         """Networks that were measured on each row."""
         return {row: {one.model for one in self.records if one.row == row} for row in self.rows}
@@ -227,6 +253,11 @@ class Panel:
     def claims(self) -> list[Claim]:
         """One for each condensed row."""
         return [claim(self, row) for row in self.condensed]
+
+
+def _predicted(one: Record) -> int:
+    """How many classes the network took any sample for; 0 where its record does not tell."""
+    return sum(map(any, zip(*one.confusion or [], strict=False)))
 
 
 def panels(records: Iterable[Record]) -> list[Panel]:

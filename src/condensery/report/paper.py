@@ -93,7 +93,7 @@ def gap_figures(panel: Panel, shown: Sequence[Panel] = ()) -> list[Drawing]:
     Args:
         shown: all comparisons of the report, from which the figures' files are told apart.
     """
-    table, apart = _published(panel), panel.apart(shown)
+    table, apart = _concerned(panel), panel.apart(shown)
     drawn = [_gaps(panel, apart)]
     if table is not None:
         drawn.append(_published_gaps(panel, table, apart))
@@ -168,6 +168,16 @@ def _published(panel: Panel) -> Published | None:
     return published(TABLES[panel.data]) if same and tested else None
 
 
+def _concerned(panel: Panel) -> Published | None:
+    """The table to show apart from ours: of these data, with several of these methods in it."""
+    table = published(TABLES[panel.data]) if panel.data in TABLES else None
+    if table is None or _published(panel) is not None:
+        return table
+    known = {name for block in table.blocks for name in block.rows} - {"random"}
+    ours = {_method(table, row) for row in panel.condensed}
+    return table if panel.labels == "hard" and len(known & ours) > 1 else None
+
+
 def _paper_number(panel: Panel, row: str, column: str) -> str:
     """What a paper says of this very cell; empty where none does."""
     table = _published(panel)
@@ -214,7 +224,7 @@ def _same_networks(panel: Panel, table: Published, average: str) -> bool:
 
 def _audited(group: Sequence[Panel]) -> list[Grid]:
     """What does not fit in the published table beside these numbers, as a table; or none."""
-    table = next((found for panel in group if (found := _published(panel))), None)
+    table = next((found for panel in group if (found := _concerned(panel))), None)
     if table is None:
         return []
     counts = {_table_name(one.model): one.parameters for panel in group for one in panel.records
@@ -228,7 +238,11 @@ def _audited(group: Sequence[Panel]) -> list[Grid]:
 def _lead(group: Sequence[Panel]) -> str:
     table = next((found for panel in group if (found := _published(panel))), None)
     if table is None:
-        return "All methods under one recipe, on the networks whose names stand above the columns."
+        told = "All methods under one recipe, on the networks whose names stand above the columns."
+        apart = next((found for panel in group if (found := _concerned(panel))), None)
+        return told if apart is None else (
+            f"{told} No published number stands beside ours, whose recipe is another. Apart from "
+            f"them, as published: {apart.source}. {' '.join(apart.note.split())}")  # fmt: skip
     data, other = group[0].data, ""
     if data in FOLDS:
         other = " Its split is another: drawn in each class (esc10:authors), no official fold."
@@ -280,10 +294,18 @@ def _published_gaps(panel: Panel, table: Published, apart: str) -> Drawing | Non
     return Drawing(
         slug(f"gap to random published {panel.data} {block.per_class} {apart}"),
         f"Gap to Random as published, {block.per_class} per class (data set disputed)",
-        f"Differences of printed means, misprints and all: {table.source}.",
+        f"Differences of printed means, misprints and all: {table.source}. {_apart(panel)}".strip(),
         f"Grouped bars of the published gap to Random of {', '.join(values)}.",
         _grouped(table.columns, values),
     )
+
+
+def _apart(panel: Panel) -> str:
+    """That a published figure beside ours is of another setting; empty where it is of ours."""
+    if _published(panel) is not None:
+        return ""
+    return (f"Another setting than ours, to be compared in its pattern only: the paper's networks "
+            f"and training, not recipe {panel.recipe} on the {panel.split} split.")  # fmt: skip
 
 
 def _grouped(

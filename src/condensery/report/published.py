@@ -91,6 +91,20 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Ablation:
+    """Averages over networks by arm, of which the paper's single cells are not known.
+
+    Attributes:
+        data: the data set. note: the setting, in words.
+    """
+
+    source: str
+    data: str
+    note: str
+    averages: Mapping[str, Printed]
+
+
+@dataclass(frozen=True)
 class Finding:
     """Something that does not fit, in words.
 
@@ -134,6 +148,13 @@ def published(name: str) -> Published:
         blocks.append(Block(block["per_class"], block["printed"], rows))
     return Published(found["source"], found["data"], found["note"], tuple(found["columns"]),
                      tuple(found["heads"]), tuple(blocks))  # fmt: skip
+
+
+def ablation() -> Ablation:
+    """HMDC's ablation: balance and alignment, each alone, both and none, and DREAM."""
+    found = _file()["ablation"]
+    averages = {arm: read_cell(text) for arm, text in found["averages"].items()}
+    return Ablation(found["source"], found["data"], found["note"], averages)
 
 
 def literature(

@@ -131,7 +131,7 @@ def _label_robust(panel: Panel, shown: Sequence[Panel]) -> Section | None:
                  and (one.data, one.per_class, one.recipe, one.split)
                  == (panel.data, panel.per_class, panel.recipe, panel.split)), None)  # fmt: skip
     if hard is None:
-        return None
+        return None if panel.labels == "hard" else _unscored(panel)
     records = [*hard.records, *(panel.records if panel is not hard else ())]
     scores = {row: label_robust_of(records, row, _equal(panel, row)) for row in panel.condensed}
     return Section(
@@ -139,6 +139,19 @@ def _label_robust(panel: Panel, shown: Sequence[Panel]) -> Section | None:
         "From 0 to 1; Random against itself lies below 0.269. With hard labels it says no more "
         "than the gap to Random; it is meant for soft ones.",
         (_score_grid("LRS", panel, scores),), open=False, name=slug(f"lrs {panel.title}"),
+    )  # fmt: skip
+
+
+def _unscored(panel: Panel) -> Section:
+    """A visible hole where soft labels, which the score is for, lack the whole data beside them."""
+    scores: dict[str, list[Score]] = {row: [] for row in panel.condensed}
+    grid = _score_grid("LRS", panel, scores, "no record of the whole data")
+    return Section(
+        f"Label-robust score: {panel.title}",
+        "Not measured: it wants the whole data and random samples with hard labels, by the same "
+        "recipe. `condensery evaluate DIR --rows random,full`, without --labels and with the "
+        "recipe, networks and seeds of these records, fills it.",
+        (grid,), open=False, name=slug(f"lrs {panel.title}"),
     )  # fmt: skip
 
 
@@ -162,21 +175,23 @@ def _augmentation_robust(panel: Panel, shown: Sequence[Panel]) -> Section | None
     )  # fmt: skip
 
 
-def _score_grid(title: str, panel: Panel, scores: Mapping[str, Sequence[Score]]) -> Grid:
-    """Rows by networks; what no record holds is a hole that says so."""
+def _score_grid(
+    title: str, panel: Panel, scores: Mapping[str, Sequence[Score]], hole: str = ""
+) -> Grid:
+    """Rows by networks; what no record holds is a hole that says so, or says ``hole``."""
     rows = []
     for row, found in scores.items():
         by_network = {one.model: one for one in found}
-        cells = tuple(_score_cell(by_network.get(name)) for name in panel.seen)
+        cells = tuple(_score_cell(by_network.get(name), hole) for name in panel.seen)
         rows.append((row, Cell(style.look(row).label), cells))
     heads = tuple(Cell(name) for name in panel.seen)
     return Grid(title, "trained on", heads, tuple(rows))
 
 
-def _score_cell(score: Score | None) -> Cell:
+def _score_cell(score: Score | None, hole: str) -> Cell:
     if score is None or score.interval is None:
         missing = ", ".join(score.missing) if score else "this network"
-        return Cell(style.HOLE, f"no record: {missing}", "hole")
+        return Cell(style.HOLE, hole or f"no record: {missing}", "hole")
     spread = "" if score.interval.sd is None else f" ± {score.interval.sd:.3f}"
     return Cell(f"{score.interval.mean:.3f}{spread}", f"n = {score.interval.n}")
 

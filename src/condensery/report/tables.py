@@ -27,6 +27,10 @@ GAP_LEGEND = (
     "Where the m trainings of a set make it less sure than the sets alone tell, the interval over "
     "sets and trainings stands beside it and decides."
 )
+INTERVAL_LEGEND = (
+    "t-intervals in points over n condensed sets; with one set over its m trainings, which says "
+    "nothing of other sets. Whether two rows differ the paired differences tell, not these."
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,27 @@ def results(panel: Panel) -> Grid:
         kind = "" if style.is_baseline(row) else "condensed"
         rows.append((row, Cell(style.look(row).label, "", kind), (*cells, *costs(panel, row))))
     return Grid(panel.title, "trained on", (*heads, *cost), tuple(rows))
+
+
+def intervals(panel: Panel) -> Grid | None:
+    """The 95 % interval of each accuracy; None where one training of one set is all there is."""
+    columns = [*panel.seen, *panel.means]
+    rows = [(row, Cell(style.look(row).label),
+             tuple(_interval_cell(panel, row, name) for name in columns)) for row in panel.rows]
+    if not any(cell.detail for _, _, cells in rows for cell in cells):
+        return None
+    caption = f"95 % intervals of accuracies: {panel.title}"
+    return Grid(caption, "trained on", tuple(head(panel, name) for name in columns), tuple(rows))
+
+
+def _interval_cell(panel: Panel, row: str, model: str) -> Cell:
+    """``[57.68, 63.19]`` and what it is over; a hole where nothing or one value was measured."""
+    line = panel.lines.get((row, model))
+    found = line.interval if line else None
+    if line is None or found is None or found.low is None or found.high is None:
+        return Cell(style.HOLE, "", "hole")
+    over = counts(line) if line.unit == "sets" else f"one set, m = {line.seeds}"
+    return Cell(f"[{style.points(found.low)}, {style.points(found.high)}]", over)
 
 
 def beside(panel: Panel) -> tuple[Grid, ...]:
@@ -210,7 +235,11 @@ def markdown(shown: Sequence[Panel]) -> str:
     for panel in shown:
         parts += [f"## {_escape(panel.title)}", *map(_claim, panel.claims)]
         parts += [_markdown_grid(headline(panel))] if panel.condensed else []
-        parts += [_markdown_grid(results(panel)), LEGEND, *([panel.few] if panel.few else [])]
+        parts += [_markdown_grid(results(panel)), LEGEND]
+        parts += [one for one in (panel.few, panel.finite) if one]
+        told = intervals(panel)
+        if told is not None:
+            parts += [f"### {_escape(told.caption)}", _markdown_grid(told), INTERVAL_LEGEND]
         for grid in beside(panel):
             parts += [f"### {_escape(grid.caption)}", _markdown_grid(grid)]
         for row in panel.condensed:

@@ -30,7 +30,8 @@ def terminal_table(records: Iterable[Record]) -> Table:
     for panel in shown:
         whole.add_row(Text(panel.title, "bold"))
         whole.add_row(_terminal_results(panel))
-        whole.add_row(Text(" ".join(filter(None, (_shared(panel) + LEGEND, panel.few))), "dim"))
+        said = (_shared(panel) + LEGEND, panel.few, panel.finite)
+        whole.add_row(Text(" ".join(filter(None, said)), "dim"))
         for grid in beside(panel):
             whole.add_row(Text(grid.caption, "bold"))
             whole.add_row(_terminal_results(panel.beside or panel))

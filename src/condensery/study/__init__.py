@@ -5,6 +5,7 @@ from __future__ import annotations
 from condensery.study.estimate import Estimate, estimates
 from condensery.study.left import Left, duration
 from condensery.study.plan import SIZES, Arm, Cell, Study, cells, names, read, sized, text
+from condensery.study.redrawing import keep, kept, redraw
 from condensery.study.run import arm_plan, check, chosen_cells, run
 
 __all__ = [
@@ -20,8 +21,11 @@ __all__ = [
     "chosen_cells",
     "duration",
     "estimates",
+    "keep",
+    "kept",
     "names",
     "read",
+    "redraw",
     "run",
     "sized",
     "text",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from condensery.errors import unknown
+from condensery.report import published
 from condensery.report.arms import arms_table, largest_gradients
 from condensery.report.gather import RunFiles, read_run
 from condensery.report.sections import Section
@@ -53,7 +54,7 @@ def figure5(study: Study, runs: list[RunFiles]) -> list[Section]:
 
 def ablation(study: Study, runs: list[RunFiles]) -> list[Section]:
     """Arms against the arm ``none``, for each data set and number of samples."""
-    return _by_problem(study, runs, "none")
+    return _by_problem(study, runs, "none", published.ablation())
 
 
 def arms(study: Study, runs: list[RunFiles]) -> list[Section]:
@@ -61,8 +62,10 @@ def arms(study: Study, runs: list[RunFiles]) -> list[Section]:
     return _by_problem(study, runs, "")
 
 
-def _by_problem(study: Study, runs: list[RunFiles], against: str) -> list[Section]:
-    """One table for each data set and number of samples."""
+def _by_problem(
+    study: Study, runs: list[RunFiles], against: str, paper: published.Ablation | None = None
+) -> list[Section]:
+    """One table for each data set and number of samples, beside the paper's on its data."""
     found = []
     for data in study.data:
         for per_class in study.per_class:
@@ -70,7 +73,8 @@ def _by_problem(study: Study, runs: list[RunFiles], against: str) -> list[Sectio
             own = [run for run in runs if run.name.startswith(head)
                    and f"-ipc{per_class}/" in run.name]  # fmt: skip
             title = f"{study.title}: {Path(data).name}, {per_class} per class"
-            found += arms_table(own, title, against, study.about)
+            beside = paper if paper is not None and Path(data).name == paper.data else None
+            found += arms_table(own, title, against, study.about, beside)
     return found
 
 

@@ -143,6 +143,18 @@ def read(name: str | Path, size: str = "paper") -> Study:
     return _checked(study, where)
 
 
+def restored(values: Mapping[str, Any], where: str) -> Study:
+    """A study from its own values, as they are written to a file.
+
+    Args:
+        values: of all fields. where: how to call the file in a message.
+
+    Raises:
+        UsageError: they are none of a study.
+    """
+    return _checked(_structured(values, where), where)
+
+
 def sized(name: str, size: str) -> Study | None:
     """A study that comes along, in one of its sizes; None where it has no such size."""
     try:

@@ -1,0 +1,78 @@
+"""A study's page drawn again from its directory alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from condensery import study
+from condensery.cli import main
+from condensery.report.gather import PLAN
+from condensery.study.plan import restored
+
+
+@pytest.mark.parametrize("name", study.names())
+def test_a_kept_plan_is_the_plan_that_was_read(name: str, tmp_path: Path) -> None:
+    for size in study.SIZES:
+        plan = study.sized(name, size)
+        if plan is not None:
+            study.keep(plan, tmp_path)
+            assert study.kept(tmp_path) == plan
+
+
+def test_a_setting_that_is_null_is_kept_so(tmp_path: Path) -> None:
+    values = {"arms": [{"method": "hmdc", "settings": {"candidates": "null"}}]}
+    plan = restored(values, "mine")
+    study.keep(plan, tmp_path)
+    assert study.kept(tmp_path) == plan and plan.arms[0].settings == {"candidates": None}
+
+
+def test_a_studys_directory_alone_gives_its_page_again(
+    short_plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = short_plan.read_text().replace("draws = 1", 'draws = 1\ndraw = ["ablation"]')
+    short_plan.write_text(text)
+    out, page = tmp_path / "out", tmp_path / "out" / "report" / "report.html"
+    assert main(["study", str(short_plan), "--size", "mini", "--out", str(out),
+                 "--patience", "0"]) == 0  # fmt: skip
+    first = page.read_text()
+    assert "Paired differences to none" in first
+    shutil.rmtree(out / "report")
+    short_plan.unlink()
+    assert main(["report", str(out)]) == 0
+    assert str(page) in capsys.readouterr().out and page.read_text() == first
+
+
+def test_cells_that_are_not_finished_are_left_out_and_other_runs_are_not(
+    short_plan: Path, tmp_path: Path
+) -> None:
+    mine, out = study.read(short_plan, "mini"), tmp_path / "out"
+    study.keep(mine, out)
+    study.run(mine, out, only="/0", tell=lambda line: None)
+    for name in ("digits/both-ipc1/1", "mine"):
+        shutil.copytree(out / "digits/none-ipc1/0", out / name)
+        (out / name / "study.json").unlink()
+    page = study.redraw(out, tmp_path / "page").read_text()
+    assert "both-ipc1/0" in page and "both-ipc1/1" not in page and "out/mine" in page
+    for name in ("digits", "mine"):
+        shutil.rmtree(out / name)
+    with pytest.raises(ValueError, match="neither config.json nor records.jsonl"):
+        study.redraw(out, tmp_path / "page")
+
+
+def test_a_dry_run_keeps_no_plan_and_a_damaged_one_is_told_in_one_line(
+    short_plan: Path, tmp_path: Path, quickly: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["study", str(short_plan), "--size", "mini", "--dry-run", "--out", str(out)]) == 0
+    assert not out.exists()
+    out.mkdir()
+    for text in ("{", json.dumps({"arms": [], "sedes": [0]})):
+        (out / PLAN).write_text(text)
+        capsys.readouterr()
+        assert main(["report", str(out)]) == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert "plan.json cannot be read" in line and "run the study again" in line
