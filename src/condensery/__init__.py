@@ -58,12 +58,14 @@ _PUBLIC = {
     "PeerSpec": "condensery.models",
     "Random": "condensery.methods",
     "SyntheticSet": "condensery.core.synthetic",
+    "adopt": "condensery.api",
     "condense": "condensery.api",
     "evaluate": "condensery.api",
     "load": "condensery.artefact",
     "load_problem": "condensery.data",
     "report": "condensery.report",
     "save": "condensery.artefact",
+    "set_from_arrays": "condensery.artefact",
 }
 
 __all__ = sorted(_PUBLIC)

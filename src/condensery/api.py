@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from condensery.artefact import load
+from condensery.artefact import load, read_set
 from condensery.core.synthetic import SyntheticSet
 from condensery.data import DATA, Problem, SplitName, load_problem
 from condensery.engine import Budget, Run, RunDirectory, execute
@@ -37,7 +37,7 @@ from condensery.methods import METHODS, Method, name_of
 from condensery.methods.base import Info
 from condensery.models import PeerSpec
 from condensery.presets import PRESETS, Plan
-from condensery.records import Record, read
+from condensery.records import Record, circumstances, read
 
 
 def condense(
@@ -113,6 +113,52 @@ def condense(
         source=_source(data, where),
     )
     return execute(run, None if out is None else Path(out), on_step, quiet)
+
+
+def adopt(
+    file: str | Path,
+    data: Any,
+    out: str | Path | None = None,
+    *,
+    name: str | None = None,
+    data_dir: str | Path | None = None,
+    label: str | None = None,
+    size: int | tuple[int, int] | None = None,
+    validation: float = 0.0,
+) -> Path:
+    """Make a run directory of a set of images that was made elsewhere.
+
+    Args:
+        file: an ``.npz`` of arrays ``x`` and ``y``, see ``condensery.artefact.read_set``.
+        data: what the set stands for, as in ``condense``.
+        out: the directory; None: ``runs/NAME``. One that holds this very set stays as it is.
+        name: of its row in tables; None: the file's own.
+        data_dir, label, size, validation: as in ``condense``.
+
+    Returns:
+        The directory, which ``evaluate``, ``report`` and ``load`` take like any other.
+
+    Raises:
+        UsageError: it is no such set, or the directory holds something else.
+        RunError: the data cannot be fetched.
+    """
+    where: dict[str, Any] = {
+        "data_dir": data_dir, "label": label, "size": size, "validation": validation
+    }  # fmt: skip
+    source = Path(file).expanduser()
+    problem = load_problem(data, **where)
+    synthetic = read_set(source, problem, name)
+    config = {
+        "settings": {**synthetic.about["settings"], "data": problem.name,
+                     "samples": grid.fingerprint(synthetic)},
+        "source": _source(data, where),
+        "circumstances": circumstances(),
+    }  # fmt: skip
+    path = Path("runs", name or source.stem) if out is None else Path(out).expanduser()
+    run = RunDirectory.open(path, config)
+    run.begin(config)
+    run.keep(synthetic, 0)
+    return path
 
 
 def evaluate(

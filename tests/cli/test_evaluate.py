@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -15,7 +16,9 @@ from condensery.__main__ import main
 from condensery.cli.evaluate import _over_seeds
 from condensery.cli.further import best_tables, class_tables, edges
 from condensery.core.synthetic import SyntheticSet
+from condensery.data import Problem, Split
 from condensery.evaluate import RECIPES, grid
+from condensery.modality import Sound
 from condensery.models.backbone import Backbone
 from condensery.records import Record, read
 from report.runs import record
@@ -152,6 +155,47 @@ def test_costs_of_runs_that_differ_in_their_seed_are_told_together(
     assert capsys.readouterr().out == ""
     _over_seeds(runs, ["cost"])
     assert f"cost, {run} and 1 of other seeds: after 67 trainings" in capsys.readouterr().out
+
+
+def test_a_set_in_an_npz_is_evaluated_like_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("theirs.npz", x=np.arange(640, dtype=np.uint8).reshape(10, 8, 8), y=np.arange(10))
+    asked = [*SHORT, "--recipe", "quick", "--updates", "3"]
+    assert main(["evaluate", "theirs.npz", "--data", "digits", *asked]) == 0
+    assert "condensery report runs/theirs --out runs/theirs/report" in capsys.readouterr().out
+    assert [one.row for one in read(Path("runs/theirs/records.jsonl"))] == ["theirs"]
+    assert main(["evaluate", "theirs.npz", "--data", "digits", "--out", "mine", *asked]) == 0
+    assert main(["show", "mine"]) == main(["report", "mine"]) == 0
+    assert "theirs" in Path("mine/report/table.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["theirs.npz"], "give --data"), (["run", "--out", "other"], "leave --out away"),
+     (["theirs.npz", "--data", "digits", "--out", "run"], "choose another --out"),
+     (["theirs.npz", "--data", "esc10:1"], "only sets of images"),
+     (["all.npz", "--data", "digits"], "name its arrays x and y"),
+     (["torn.npz", "--data", "digits"], "torn.npz")],
+)  # fmt: skip
+def test_a_set_in_an_npz_that_cannot_be_one_is_one_line(
+    run: Path, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(run.parent)
+    x, y = np.zeros((2, 8, 8), np.uint8), np.arange(2)
+    np.savez("theirs.npz", x=x, y=y)
+    np.savez("all.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    Path("torn.npz").write_bytes(Path("theirs.npz").read_bytes()[:99])
+    if "esc10:1" in words:
+        sounds = Problem("esc10", Sound((1, 16), 16_000), ("a", "b"), *[Split(x, y)] * 3)
+        monkeypatch.setattr("condensery.api.load_problem", lambda *_, **__: sounds)
+    capsys.readouterr()
+    assert main(["evaluate", *words, *SHORT]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and message in said
+    assert not (Path("runs").exists() or Path("other").exists())
 
 
 def test_several_recipes_are_one_command_and_each_has_its_table(

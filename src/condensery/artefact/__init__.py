@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from condensery.artefact.foreign import read_set, set_from_arrays
 from condensery.artefact.store import load, save
 
-__all__ = ["load", "save"]
+__all__ = ["load", "read_set", "save", "set_from_arrays"]

@@ -20,7 +20,7 @@ VERBS = {
     "study": "all of that for a whole table or figure",
     "continual": "classes arrive in stages, and only condensed memory stays",
     "list": "methods, models, data, presets, recipes or studies",
-    "show": "what a preset sets, what a study's plan is, or what a run is",
+    "show": "what a preset or a recipe sets, what a study's plan is, or what a run is",
 }
 MODULES = {"list": "listing"}
 STOPPED_AT = {

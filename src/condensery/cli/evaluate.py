@@ -25,14 +25,28 @@ if TYPE_CHECKING:
 ABOUT = """\
 Train fresh networks on the set of each run, on its step-0 set, and on real samples of equal bytes;
 test them on real samples. One line a training is added to DIR/records.jsonl, and what stands there
-already is not measured again."""
+already is not measured again.
+
+A set of images that was made elsewhere, arrays x and y in an .npz, is made a run directory first;
+it needs --data, what it stands for."""
 EXAMPLES = (
     "condensery evaluate runs/digits --models convnet3,vit_mini,mlp --recipe quick",
     'condensery evaluate runs/c10 --models \'[{"name": "vit_tiny", "weights": "pretrained"}]\'',
     "condensery evaluate runs/digits --labels static --temperature 4 --teacher convnet3",
+    "condensery evaluate theirs.npz --data cifar10 --recipe quick",
 )
 
 
+OUT = Option("--out", "the run directory made of a set in an .npz", "DIR", standard="runs/FILE")
+CHECK_EVERY = Option(
+    "--check-every",
+    "also log the best of every N epochs, apart: it is chosen on the evaluated split",
+    "N",
+    int,
+)
+BY_CLASS = Option(
+    "--by-class", "print accuracy per class and which classes are taken for which, too", kind=None
+)
 MEASURE = Option(
     "--measure",
     "further things for the report: neighbours (the nearest real sample of each), embeddings (real "
@@ -48,14 +62,15 @@ def run(arguments: Sequence[str]) -> None:
     Raises:
         UsageError, RunError: see ``condensery.api.evaluate``.
     """
-    page = Page("condensery evaluate", "DIR...", ABOUT, options(), EXAMPLES)
+    page = Page("condensery evaluate", "DIR|FILE.npz...", ABOUT, options(), EXAMPLES)
     given = page.read(arguments)
     if given is None:
         return
     from condensery.api import evaluate
 
-    directories, values = page.directories(given.words), dict(given.values)
+    values = dict(given.values)
     use_threads(values.pop("threads", None))
+    directories = _adopted(page.directories(given.words), values)
     values.pop("debug", None)
     if values.get("rows") == ("none",):
         values["rows"] = ()
@@ -68,6 +83,26 @@ def run(arguments: Sequence[str]) -> None:
     _measure(directories, wanted, values)
     common = Path("runs/report") if len(directories) > 1 else directories[0] / "report"
     next_command("condensery", "report", *directories, "--out", common)
+
+
+def _adopted(paths: Sequence[Path], values: dict[str, Any]) -> list[Path]:
+    """Run directories, those of sets in an ``.npz`` made now; ``out`` is taken out of the values.
+
+    Raises:
+        UsageError: nothing says of what data such a set is, or where it shall lie.
+    """
+    from condensery.api import adopt
+    from condensery.errors import UsageError
+
+    files, out = [path for path in paths if path.suffix == ".npz"], values.pop("out", None)
+    if out is not None and len(files) != 1:
+        raise UsageError("--out is for one set in an .npz; records of a run go into its directory: "
+                         "leave --out away")  # fmt: skip
+    if files and values.get("data") is None:
+        raise UsageError(f"{files[0]} does not say what it was made from: give --data")
+    made = {path: adopt(path, values["data"], out, data_dir=values.get("data_dir"))
+            for path in files}  # fmt: skip
+    return [made.get(path, path) for path in paths]
 
 
 def _check_measures(directories: Sequence[Path], wanted: Sequence[str]) -> None:
@@ -117,6 +152,7 @@ def options() -> tuple[Option, ...]:
                tuple[PeerSpec, ...], "by kind of data: convnet3,vit_mini for images"),
         Option("--data", "the data that test them", "DATA", standard="what the run was made from"),
         DATA_DIR,
+        OUT,
         Option("--split", "val for what is chosen by results, test for the last number",
                "test|val", Literal["test", "val"], "test"),
         Option("--seeds", "of the trainings", "N,N,...", tuple[int, ...], "0,1,2"),
@@ -132,8 +168,7 @@ def options() -> tuple[Option, ...]:
         DEVICE,
         THREADS,
         Option("--workers", "processes that share the trainings, one thread each", "N", int, "1"),
-        Option("--check-every", "also log the best of every N epochs, apart: it is chosen on the "
-               "evaluated split", "N", int),
+        CHECK_EVERY,
         Option("--rate", "search: each set gets the best of five learning rates for each network, "
                "by the validation split", "recipe|search", Literal["recipe", "search"], "recipe"),
         Option("--labels", "what networks learn from: the class, a teacher's answers to each "
@@ -146,8 +181,7 @@ def options() -> tuple[Option, ...]:
         Option("--teacher-seed", "of such a teacher", "N", int, "0"),
         PRECISION,
         MEASURE,
-        Option("--by-class", "print accuracy per class and which classes are taken for which, too",
-               kind=None),
+        BY_CLASS,
         DEBUG,
     )  # fmt: skip
 

@@ -116,7 +116,7 @@ def recipes() -> str:
 
     return table(("name", "what it is"), [(name, one.summary) for name, one in RECIPES.items()]) + (
         "\n\nNAME-plain is NAME without any augmentation or mixing; --epochs and --updates shorten "
-        "each."
+        "each.\ncondensery show NAME prints its values."
     )
 
 

@@ -1,4 +1,4 @@
-"""``condensery show PRESET|STUDY|DIR``: what a preset sets, what a plan is, what a run is."""
+"""``condensery show PRESET|RECIPE|STUDY|DIR``: what each sets, plans or holds."""
 
 from __future__ import annotations
 
@@ -11,48 +11,119 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from condensery.cli.common import DEBUG, Page
-from condensery.cli.options import columns
+from condensery.cli.options import columns, page_width
 from condensery.errors import UsageError, unknown
 
 if TYPE_CHECKING:
+    from condensery.evaluate import Override, Recipe
     from condensery.presets import Plan
 
 PAGE = Page(
     "condensery show",
-    "PRESET|STUDY|DIR",
-    "Say what a preset sets for each of its methods, what a study's plan is, or what a run "
-    "directory holds.",
+    "PRESET|RECIPE|STUDY|DIR",
+    """\
+Say what a preset sets for each of its methods, how a recipe trains, what a study's plan is, or what
+a run directory holds. A word that names several is the first of: a path that is there, a study, a
+preset, a recipe.""",
     (DEBUG,),
-    ("condensery show small", "condensery show runs/digits"),
+    ("condensery show small", "condensery show quick", "condensery show runs/digits"),
 )
+# What a recipe that solves for its weights at once has no use for.
+OF_STEPS = ("updates", "batch", "optimiser", "lr", "momentum", "weight_decay", "schedule", "mix",
+            "mix_vit", "batch_norm")  # fmt: skip
 
 
 def run(arguments: Sequence[str]) -> None:
     """Do what was typed after ``condensery show``.
 
     Raises:
-        UsageError: neither a preset, nor a study, nor a directory.
+        UsageError: neither a preset, nor a recipe, nor a study, nor a directory.
     """
     given = PAGE.read(arguments)
     if given is None:
         return
     if len(given.words) != 1:
-        raise UsageError("show wants a preset, a study or a run directory: condensery show demo")
+        raise UsageError("show wants a preset, a recipe, a study or a run directory: condensery "
+                         "show demo")  # fmt: skip
     word = given.words[0]
     path = Path(word).expanduser()
     if path.exists():
         print(directory(path))
         return
+    print(named(word))
+
+
+def named(word: str) -> str:
+    """A study, a preset or a recipe, whichever has this name, in this order.
+
+    Raises:
+        UsageError: none has.
+    """
     from condensery import study
+    from condensery.evaluate import RECIPES, recipe_from
+    from condensery.evaluate.recipes import PLAIN
     from condensery.presets import PRESETS
 
     if word in study.names():
-        print(study.text(word).rstrip())
-        return
-    if word not in PRESETS:
-        where = "" if "/" not in word else f"; there is no directory {word} either"
-        raise UsageError(f"{unknown('preset', word, PRESETS)}{where}")
-    print(preset(word))
+        return study.text(word).rstrip()
+    if word in PRESETS:
+        return preset(word)
+    if word.removesuffix(PLAIN) in RECIPES:
+        return recipe(recipe_from(word))
+    where = "" if "/" not in word else f"; there is no directory {word} either"
+    known = (*PRESETS, *RECIPES, *study.names())
+    raise UsageError(f"{unknown('preset, recipe or study', word, known)}{where}")
+
+
+def recipe(found: Recipe) -> str:
+    """What a recipe is, its values, and what is different for some networks."""
+    from condensery.evaluate.recipes import PLAIN
+
+    plain = "; here without any augmentation or mixing" if found.name.endswith(PLAIN) else ""
+    names = [one.name for one in dataclasses.fields(found)]
+    rows = [(name, in_words(getattr(found, name))) for name in names if applies(found, name)]
+    about = f"recipe {found.name}: {found.summary}{plain}"
+    parts = [textwrap.fill(about, page_width()), columns(rows, indent=2)]
+    if found.overrides and found.solver == "descent":
+        own = {one.network: override(one) for one in reversed(found.overrides)}
+        parts += [f"otherwise for some networks\n{columns(list(own.items())[::-1], indent=2)}",
+                  "Of these a network takes one: that of its own name, else the first pattern that "
+                  "its name fits\n(convnet*: of any depth and width), else that of its family "
+                  "(cnn, vit, rnn, transformer, ...)."]  # fmt: skip
+    return "\n\n".join(parts)
+
+
+def applies(found: Recipe, name: str) -> bool:
+    """Whether a recipe's field is worth a line: it is used, and is no late one at its default."""
+    from condensery.evaluate.recipes import LATER
+
+    if name in ("name", "summary", "overrides"):
+        return False
+    if found.solver == "ridge" and (name in OF_STEPS or name == "ridge"):
+        return name == "ridge"
+    if name in ("epochs", "updates"):
+        return (name == "updates") == (found.updates is not None)
+    usual = next(one.default for one in dataclasses.fields(found) if one.name == name)
+    return name not in LATER or getattr(found, name) != usual
+
+
+def in_words(value: Any) -> str:
+    """A value of a recipe; of a schedule its kind and, where the rate drops, where and how far."""
+    from condensery.cli.settings import shown
+    from condensery.evaluate import Schedule
+
+    if not isinstance(value, Schedule):
+        return "none" if value == () else shown(value)
+    drops = ", ".join(f"{part:.3f}" for part in value.at)
+    return f"{value.kind}, times {value.factor:g} at {drops} of the epochs" if drops else value.kind
+
+
+def override(one: Override) -> str:
+    """What one does differently: fields with their values."""
+    usual = type(one)(one.network)
+    names = [each.name for each in dataclasses.fields(one)]
+    return ", ".join(f"{name} {getattr(one, name)}" for name in names
+                     if getattr(one, name) != getattr(usual, name))  # fmt: skip
 
 
 def preset(name: str) -> str:

@@ -31,7 +31,8 @@ def encode_labels(
             one class; a class has no training sample.
     """
     values = {
-        split: _plain(column, f"{split} labels of {what}") for split, column in columns.items()
+        split: plain_labels(column, f"{split} labels of {what}")
+        for split, column in columns.items()
     }
     known = [column for column in values.values() if len(column)]
     if len({column.dtype.kind for column in known}) > 1:
@@ -72,8 +73,15 @@ def sorted_names(names: Sequence[str]) -> list[str]:
     return sorted(names)
 
 
-def _plain(column: Any, what: str) -> np.ndarray:
-    """An array of int64 or of strings."""
+def plain_labels(column: Any, what: str) -> np.ndarray:
+    """Labels as they are found, as an array ``(n,)`` of int64 or of strings.
+
+    Args:
+        column: numbers or names. what: for messages: ``training labels of digits``.
+
+    Raises:
+        UsageError: a label is missing, negative or no whole number, or there are several a sample.
+    """
     found = np.asarray(column)
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
