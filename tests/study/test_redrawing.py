@@ -11,7 +11,7 @@ import pytest
 from condensery import study
 from condensery.cli import main
 from condensery.report.gather import PLAN
-from condensery.study.plan import restored
+from condensery.study.reading import restored
 
 
 @pytest.mark.parametrize("name", study.names())

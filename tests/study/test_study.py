@@ -182,7 +182,7 @@ def test_another_size_or_an_edited_plan_is_not_taken_for_done(plan: Path, tmp_pa
     mine, out = replace(study.read(plan, "mini"), models=()), tmp_path / "out"
     study.run(mine, out, only="none-ipc1/0", tell=lambda line: None)
     other = replace(mine, arms=tuple(replace(arm, steps=3) for arm in mine.arms))
-    with pytest.raises(UsageError, match=r"none-ipc1/0 was made by another plan.*\(steps differs"):
+    with pytest.raises(UsageError, match=r"none-ipc1/0 was made by another plan.*\(steps is 1 there and 2 here"):
         study.run(other, out, tell=lambda line: None)
     assert not (out / "digits/both-ipc1/0").exists()
 
@@ -241,6 +241,20 @@ def test_baselines_stand_beside_the_first_arm_only(plan: Path, tmp_path: Path) -
     assert rows == {"both": {"random", "start", "hmdc"}, "none": {"start", "hmdc"}}
 
 
+def test_baselines_stand_beside_another_arm_where_the_first_is_not_run(
+    plan: Path, tmp_path: Path
+) -> None:
+    out, mine = tmp_path / "out", replace(study.read(plan, "mini"), draw=())
+    for _ in range(2):
+        study.run(mine, out, only="none-ipc1/0", tell=lambda line: None)
+        records = read(out / "digits/none-ipc1/0/records.jsonl")
+        assert [one.row for one in records] == ["random", "start", "hmdc"]
+    study.run(mine, out, only="both-ipc1/1", tell=lambda line: None)
+    chosen = study.chosen_cells(mine, "none-ipc1/1", out)
+    assert [one.first for one in chosen] == [False], "beside the first arm they are already"
+    assert [one.first for one in study.chosen_cells(mine, "none-ipc1/1")] == [True]
+
+
 def test_random_is_drawn_ten_times_over_all_seeds_unless_the_plan_says_how_often(
     plan: Path, tmp_path: Path
 ) -> None:
@@ -269,7 +283,21 @@ def test_settings_have_the_types_of_the_method_and_steps_their_proportion(plan: 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("seeds = [0, 1]", "sedes = [0, 1]", "sedes"),
+        ("seeds = [0, 1]", "sedes = [0, 1]", "field of a plan 'sedes'; did you mean seeds"),
+        ("seeds = [0, 1]", "seeds = [0, 0]", "seeds names 0 twice"),
+        ("seeds = [0, 1]", "seeds = []", "seeds is empty"),
+        ("seeds = [0, 1]", "seeds = [-1]", "seeds count from 0; got -1"),
+        ("seeds = [0, 1]", "seeds = [0]\nper_class = [0]", "per_class counts from 1; got 0"),
+        ("seeds = [0, 1]", 'seeds = "0"', r"wants a list such as \[\"0\"\]"),
+        ('models = ["mlp"]', 'models = "mlp"', r"wants a list such as \[\"mlp\"\]"),
+        ('models = ["mlp"]', 'models = ["mpl"]', "unknown model 'mpl'; did you mean mlp"),
+        ('models = ["mlp"]', 'models = ["mlp", "mlp"]', "models names 'mlp' twice"),
+        ('rows = ["random"]', 'rows = ["randm"]', "unknown row 'randm'; did you mean random"),
+        ("updates = 2", "updates = 0", "updates counts from 1; got 0"),
+        ('name = "none"', 'name = "../none"', "an arm cannot be called '../none'"),
+        ('name = "none"', 'name = "none"\npreest = "smoke"', "field of an arm 'preest'.*preset"),
+        ("balance = false", "default_steps = 3", "unknown setting of hmdc"),
+        ('peers = ["mlp"', 'peers = ["mpl"', "unknown model 'mpl'"),
         ("seeds = [0, 1]", 'seeds = ["0"]', "wants int"),
         ('method = "hmdc"\nname = "both"', 'method = "hmcd"\nname = "both"', "hmdc"),
         ('name = "none"', 'name = "both"', "two arms are called 'both'"),
@@ -289,7 +317,7 @@ def test_a_wrong_plan_is_told_in_one_line(
     plan.write_text(PLAN.replace(old, new))
     with pytest.raises(UsageError, match=message) as told:
         study.read(plan, "mini")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(told.value) and str(told.value).startswith(str(plan))
 
 
 def test_unknown_names_files_and_sizes_are_told() -> None:

@@ -72,7 +72,8 @@ def run(arguments: Sequence[str]) -> None:
     workers = given.values.get("workers", 1)
     if workers < 1:
         raise UsageError(f"--workers counts processes, from 1; got {workers}")
-    dry, chosen = given.values.get("dry_run"), study.chosen_cells(plan, given.values.get("only"))
+    dry = given.values.get("dry_run")
+    chosen = study.chosen_cells(plan, given.values.get("only"), out)
     patience = given.values.get("patience", 60.0 if dry or size != "smoke" else 0.0)
     found: list[Estimate] = []
     if not dry:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from condensery.study.estimate import Estimate, estimates
 from condensery.study.left import Left, duration
-from condensery.study.plan import SIZES, Arm, Cell, Study, cells, names, read, sized, text
+from condensery.study.plan import SIZES, Arm, Cell, Study, cells, names
+from condensery.study.reading import read, sized, text
 from condensery.study.redrawing import keep, kept, redraw
 from condensery.study.run import arm_plan, check, chosen_cells, run
 

@@ -11,7 +11,8 @@ from condensery.errors import UsageError
 from condensery.report import report
 from condensery.report.gather import PLAN, run_directories
 from condensery.study.drawing import sections
-from condensery.study.plan import Study, cells, restored
+from condensery.study.plan import Study, cells
+from condensery.study.reading import restored
 from condensery.study.run import MARK
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def run(
         UsageError: no cell of that name, or what ``condense`` and ``evaluate`` refuse.
         RunError: cells failed; the others are done and drawn, and the same call tries these again.
     """
-    chosen = chosen_cells(study, only)
+    chosen = chosen_cells(study, only, out)
     check(study, out, chosen, data_dir)
     left = _left(study, out, chosen, data_dir, Left(workers, expected))
     failed = _condense_all(study, out, chosen, workers, data_dir, tell, left)
@@ -132,8 +133,11 @@ def _left(
     return left
 
 
-def chosen_cells(study: Study, only: str | None) -> list[Cell]:
+def chosen_cells(study: Study, only: str | None, out: Path | None = None) -> list[Cell]:
     """The cells of a study, or those whose name holds a text.
+
+    Where the cell is not among them that baselines stand beside, they stand beside the first of its
+    rivals that is; not where it has been run in ``out``: then they are there.
 
     Raises:
         UsageError: there is none.
@@ -144,7 +148,18 @@ def chosen_cells(study: Study, only: str | None) -> list[Cell]:
         some = ", ".join(cell.name for cell in every[:3])
         raise UsageError(f"no cell's name holds {only!r}; the first are {some} (--dry-run lists "
                          f"all)")  # fmt: skip
-    return chosen
+    beside = {_rivals(cell) for cell in every if cell.first
+              and (cell in chosen or (out and (out / cell.name / MARK).is_file()))}  # fmt: skip
+    found = []
+    for cell in chosen:
+        found.append(replace(cell, first=cell.first or _rivals(cell) not in beside))
+        beside.add(_rivals(cell))
+    return found
+
+
+def _rivals(cell: Cell) -> tuple[str, int, int]:
+    """What cells have in common that are compared with the same baselines."""
+    return cell.data, cell.per_class, cell.seed
 
 
 def _condense_all(
@@ -247,13 +262,21 @@ def finished(study: Study, cell: Cell, place: Path, data_dir: Path | None) -> bo
     there, here = mark(place).get("asked", {}), told(study, cell, data_dir)["asked"]
     if "fields" in there:
         there = there | {"fields": of_today(there["fields"], METHODS[here["method"]])}
-    for name, value in here.items():
-        if there.get(name) != value:
+    # Settings one by one: which of them differs is what has to be told.
+    held = there.pop("fields", {}) | there
+    for name, value in (here.pop("fields") | here).items():
+        if held.get(name) != value:
             raise UsageError(
-                f"{place} was made by another plan, or another size of this one ({name} differs): "
-                f"choose another --out, or remove it"
+                f"{place} was made by another plan, or another size of this one ({name} is "
+                f"{_short(held.get(name))} there and {_short(value)} here): choose another --out, "
+                f"or remove it"
             )
     return True
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def arm_plan(cell: Cell, problem: Problem) -> Plan:
