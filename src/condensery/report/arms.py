@@ -36,8 +36,7 @@ def arm_records(runs: Sequence[RunFiles]) -> list[Record]:
     """The records of each run's own set, its row named as its arm."""
     found = []
     for run in runs:
-        method = run.settings.get("method")
-        own = [one for one in run.records if one.row == method]
+        own = [one for one in run.records if one.row == run.row]
         found += [dataclasses.replace(one, row=run.arm) for one in own]
     return found
 
@@ -60,7 +59,7 @@ def arms_table(
     """
     arms = list(dict.fromkeys(run.arm for run in runs))
     random = [one for run in runs for one in run.records
-              if one.row in RANDOM and one.row not in arms]  # fmt: skip
+              if one.row in RANDOM and one.row not in (*arms, run.row)]  # fmt: skip
     shown = [one for one in panels([*random, *arm_records(runs)]) if set(arms) & set(one.rows)]
     notes = {run.arm: str(run.study.get("note", "")) for run in runs}
     found = []

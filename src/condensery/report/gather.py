@@ -50,6 +50,16 @@ class RunFiles:
         return str(self.study.get("arm", ""))
 
     @property
+    def row(self) -> str:
+        """Row of its own set in its records: its method, ``random (run)`` beside such a baseline.
+
+        A method that is a baseline too has the bare name where no baselines stand beside it.
+        """
+        method = str(self.settings.get("method"))
+        beside = f"{method} (run)"
+        return beside if any(one.row == beside for one in self.records) else method
+
+    @property
     def settings(self) -> dict[str, Any]:
         """``settings`` of the config."""
         return mapping(self.config.get("settings"))
