@@ -151,3 +151,14 @@ def test_terms_are_named_as_told_else_by_peers_else_by_number(tmp_path: Path) ->
     assert run.term_names(3) == ["convnet3", "vit_mini", "agreement"]
     assert run.term_names(2) == ["convnet3", "vit_mini"]
     assert run.term_names(4) == ["term 1", "term 2", "term 3", "term 4"]
+
+
+def test_a_selection_as_an_arm_goes_with_its_start_and_is_no_baseline_of_other_arms(
+    tmp_path: Path,
+) -> None:
+    hmdc = evaluated(arm_run(tmp_path / "h", "h"),
+                     [record(), record(row="start"), record(row="random")])  # fmt: skip
+    selection = evaluated(arm_run(tmp_path / "r", "r", method="random"),
+                          [record(row="random"), record(row="start")])  # fmt: skip
+    rows = [one.row for one in gather([hmdc, selection]).records]
+    assert rows == ["hmdc [h]", "start [h]", "random", "random (run) [r]", "start [r]"]

@@ -313,3 +313,18 @@ def test_a_training_whose_loss_was_not_finite_marks_its_cell_and_every_mean_that
     said = markdown([panel])
     assert "46.40 ± 0.79† (n = 3, m = 1)" in said
     assert "† holds a training whose loss was not finite" in said
+
+
+def test_a_selection_is_its_own_step_zero_and_no_row_beside_itself() -> None:
+    """Its start, and another arm's start that is the class means, name no other set."""
+    rows = {"random (run) [r]": (SET, "r"), "start [r]": (SET, "r"), "start [m]": (SET, "m"),
+            "mean": (SET, "m"), "random": (RANDOM, "b")}  # fmt: skip
+    records = [replace(one, fingerprint=mark) for row, (values, mark) in rows.items()
+               for one in grid({(row, "mlp"): values})]  # fmt: skip
+    (panel,) = panels(records)
+    (claim,) = panel.claims
+    assert "own step 0, as a selection's is" in claim.numbers and claim.state != "hole"
+    assert "best other row is class means" in claim.numbers
+    assert [one.text for one in differences(panel, "random (run) [r]").heads] == ["against Random"]
+    assert {against for _, against, _ in panel.gaps} == {"random"}
+    assert "draws: Random 3;" in panel.few

@@ -224,10 +224,9 @@ def tell_apart(runs: Sequence[RunFiles]) -> list[list[Record]]:
     settings or steps is another row (``hmdc [runs/b]``), the step-0 sets of two methods are two
     rows (``start [idc]``), and a baseline is one row as long as all runs drew the very same sets.
     """
-    kinds = _kinds(runs)
+    kinds, newest_of = _kinds(runs), _apart_from_baselines(runs)
     owners: dict[tuple[Any, ...], set[str]] = {}
     sets: dict[tuple[Any, ...], set[Any]] = {}
-    newest_of = [newest(run.records) for run in runs]
     for kind, held in zip(kinds, newest_of, strict=True):
         for one in held:
             owners.setdefault(_row(one), set()).add(kind)
@@ -236,11 +235,25 @@ def tell_apart(runs: Sequence[RunFiles]) -> list[list[Record]]:
 
     def named(one: Record, kind: str) -> Record:
         own = one.row == "start" or not is_baseline(one.row)
-        if len(owners[_row(one)]) < 2 or not (own or _row(one) in unlike):
+        shared = len(owners[_row(one)]) > 1 and (own or _row(one) in unlike)
+        # A set is found beside its start by its name: of several starts that has brackets.
+        starts = owners.get((one.data, "start", one.per_class), set())
+        followed = not is_baseline(one.row) and one.row != kind and len(starts - {kind}) > 0
+        if not shared and not (followed and kind in starts):
             return one
         return dataclasses.replace(one, row=f"{one.row} [{kind}]")
 
     return [[named(one, kind) for one in held] for kind, held in zip(kinds, newest_of, strict=True)]
+
+
+def _apart_from_baselines(runs: Sequence[RunFiles]) -> list[list[Record]]:
+    """Newest records of each run; a selection's own row is no other run's baseline of its name."""
+    beside = {one.row for run in runs for one in run.records if one.row != run.row}
+    return [
+        [dataclasses.replace(one, row=f"{one.row} (run)")
+         if one.row == run.row and one.row in beside else one for one in newest(run.records)]
+        for run in runs
+    ]  # fmt: skip
 
 
 def _row(one: Record) -> tuple[Any, ...]:

@@ -149,7 +149,7 @@ class Panel:
         """Paired differences of condensed rows by (row, ``AGAINST``, network or mean)."""
         found = {}
         for row in self.condensed:
-            for against in AGAINST:
+            for against in self.against(row):
                 other = self.counterpart(row, against)
                 if other is None:
                     continue
@@ -160,6 +160,24 @@ class Panel:
                     continue
                 found.update({(row, against, one.model): one for one in compared})
         return found
+
+    def against(self, row: str) -> tuple[str, ...]:
+        """What a row is compared with: of ``AGAINST``, its start only where it is another set."""
+        return tuple(one for one in AGAINST if one != "start" or not self.unmoved(row))
+
+    def unmoved(self, row: str) -> bool:
+        """Whether its sets are its step-0 sets: those of a selection, which takes no steps."""
+        return self.alike(row, self.counterpart(row, "start"))
+
+    def alike(self, row: str, other: str | None) -> bool:
+        """Whether two rows hold the very same sets, as far as records tell them."""
+        return other is not None and self._sets[row] == self._sets[other] != {""}
+
+    @cached_property
+    def _sets(self) -> dict[str, set[str]]:
+        """Fingerprints of the sets of each row."""
+        return {row: {one.fingerprint for one in self.records if one.row == row}
+                for row in self.rows}  # fmt: skip
 
     def counterpart(self, row: str, against: str) -> str | None:
         """The baseline of the same runs, where runs brought unlike ones."""
@@ -249,7 +267,7 @@ class Panel:
         drawn = {row: min(len({one.replicate for one in self.records
                                if (one.row, one.model) == (row, model)}) for model in models)
                  for row, models in self._networks.items()
-                 if style.base(row).startswith("random")}  # fmt: skip
+                 if style.base(row).startswith("random") and style.is_baseline(row)}  # fmt: skip
         few = [f"{style.look(row).label} {count}" for row, count in drawn.items() if count < DRAWS]
         if not few:
             return ""
@@ -349,7 +367,7 @@ def claim(panel: Panel, row: str) -> Claim:
     condensation seeds; three or four suggest; fewer say nothing.
     """
     # What must lie below, packed Random only where the set itself is packed.
-    needed = ["random", *(["random packed"] if panel.packs(row) else []), "start"]
+    needed = [one for one in panel.against(row) if one != "random packed" or panel.packs(row)]
     pairs = {name: panel.paired(row, name, panel.scope) for name in needed}
     numbers = _numbers(panel, row, pairs)
     holes = [style.spoken(name) for name, pair in pairs.items() if pair is None]
@@ -407,7 +425,8 @@ def _numbers(panel: Panel, row: str, pairs: dict[str, Paired | None]) -> str:
         if pair is not None
     ]
     differences = f" In points: {joined(told)}." if told else ""
-    return text + differences + _best_other(panel, row)
+    start = " Its set is its own step 0, as a selection's is." if panel.unmoved(row) else ""
+    return text + differences + start + _best_other(panel, row)
 
 
 def _drawn(other: str, pair: Paired) -> str:
@@ -417,17 +436,25 @@ def _drawn(other: str, pair: Paired) -> str:
 
 
 def _best_other(panel: Panel, row: str) -> str:
-    """The strongest row beside this one, on the headline's mean: it may be above it."""
+    """The strongest row of other sets, on the headline's mean: it may be above this one."""
     found = {
         other: line.interval.mean
         for other in panel.rows
         if other != row and style.base(other) != "full"
+        and not _repeats(panel, row, other)
         and (line := panel.lines.get((other, panel.scope))) and line.interval
     }  # fmt: skip
     if not found:
         return ""
     best = max(found, key=lambda other: found[other])
     return f" The best other row is {style.look(best).label} with {style.points(found[best])} %."
+
+
+def _repeats(panel: Panel, row: str, other: str) -> bool:
+    """Whether a row is this very set again, or a step 0 that another row names better."""
+    if style.base(other) != "start":
+        return panel.alike(row, other)
+    return any(panel.alike(one, other) for one in panel.rows if style.base(one) != "start")
 
 
 def counts(line: Line) -> str:
