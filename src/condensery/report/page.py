@@ -18,7 +18,7 @@ from condensery.report.figures import Drawing, inline, slug
 from condensery.report.gather import Gathered, RunFiles, mapping, number
 from condensery.report.panels import Panel, joined
 from condensery.report.pictures import Album, album
-from condensery.report.sections import Section
+from condensery.report.sections import Heading, Section
 from condensery.report.tables import (
     GAP_LEGEND,
     INTERVAL_LEGEND,
@@ -114,11 +114,14 @@ def render(
     panels: Sequence[PanelView],
     groups: Sequence[GroupView],
     sections: Sequence[Section] = (),
+    heading: Heading | None = None,
 ) -> str:
     """The whole page as HTML. Every text is escaped; figures and fragments are sound markup."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
+    told = heading or Heading()
+    title = _title(gathered, panels)
     environment = Environment(
         loader=PackageLoader("condensery.report", "templates"),
         autoescape=True,
@@ -129,8 +132,10 @@ def render(
     environment.filters["figure"] = lambda drawing: Markup(inline(drawing))
     environment.filters["sound"] = Markup
     return environment.get_template("report.html").render(
-        title=_title(gathered, panels),
-        subtitle=_subtitle(gathered, panels),
+        title=told.title or title,
+        subtitle=[*told.subtitle, *([title] if told.title else []), *_subtitle(gathered, panels)],
+        command=told.command,
+        evaluated=told.evaluated or bool(panels),
         panels=panels,
         groups=groups,
         made=_facts(groups),

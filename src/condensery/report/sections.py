@@ -37,4 +37,20 @@ class Section:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Heading:
+    """What a page is, where whoever draws it knows more of that than its records tell.
+
+    Attributes:
+        title: of the page; empty: methods and data. subtitle: what stands below it first.
+        command: makes all of it again; stands before the commands of single runs.
+        evaluated: whether an evaluation was meant. Where not, that there is none is no alarm.
+    """
+
+    title: str = ""
+    subtitle: tuple[str, ...] = ()
+    command: str = ""
+    evaluated: bool = True
+
+
 Maker = Callable[[Gathered, Sequence[Panel]], list[Section]]
