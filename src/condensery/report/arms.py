@@ -14,7 +14,7 @@ from condensery.report import style
 from condensery.report.curves import logarithmic
 from condensery.report.figures import Drawing, dressed, legend_above, panes, slug
 from condensery.report.gather import RunFiles
-from condensery.report.panels import Panel, panels
+from condensery.report.panels import Panel, counts, panels
 from condensery.report.published import Ablation
 from condensery.report.sections import Section
 from condensery.report.tables import Cell, Grid, mean_and_deviation
@@ -28,7 +28,8 @@ MEAN = "mean of all"
 RANDOM = ("random", "random packed")  # stand first, as in the paper's tables
 LEGEND = (
     "Accuracy in points at the last epoch, mean ± standard deviation over n sets, each the mean of "
-    f"m trainings; {style.STAR} never left chance."
+    f"m trainings; with n = 1 the deviation is over its m trainings; {style.STAR} never left "
+    "chance."
 )
 
 
@@ -117,7 +118,7 @@ def _accuracies(
             if line is None or line.interval is None:
                 cells.append(Cell(style.HOLE, "not measured", "hole"))
                 continue
-            cells.append(Cell(mean_and_deviation(line) + panel.mark(row, name), line.count))
+            cells.append(Cell(mean_and_deviation(line) + panel.mark(row, name), counts(line)))
         rows.append((row, head, tuple(cells)))
     return Grid(title, "arm", tuple(map(Cell, columns)), tuple(rows))
 

@@ -289,7 +289,8 @@ def _markdown_grid(grid: Grid) -> str:
 def _join(cell: Cell) -> str:
     if cell.kind.startswith("hole"):
         return cell.text
-    return f"{cell.text} ({cell.detail})" if cell.detail else cell.text
+    text = f"**{cell.text}**" if cell.kind == "best" else cell.text
+    return f"{text} ({cell.detail})" if cell.detail else text
 
 
 def _escape(text: str) -> str:
