@@ -185,6 +185,24 @@ def test_a_selection_is_not_blamed_for_the_steps_that_it_never_takes(tmp_path: P
     assert 'aria-label="condensed sample of class' not in html  # no hole in the second picture
 
 
+def test_the_list_of_contents_has_short_names_and_each_but_once(tmp_path: Path) -> None:
+    parts = [Section("Score: digits, recipe quick"), Section("Other"), Section("Score: cifar10")]
+    html = report([record(model=name) for name in "ab"], tmp_path, parts).read_text("utf-8")
+    contents = html[html.index("<nav") : html.index("</nav>")]
+    assert '<a href="#section-1">Score (2)</a>' in contents and "digits" not in contents
+    assert contents.count("Score") == 1 and '<a href="#section-2">Other</a>' in contents
+
+
+@pytest.mark.parametrize(("sets", "folded"), [(2, False), (3, True)])
+def test_boxes_of_which_none_makes_a_claim_fold_from_three_on(
+    sets: int, folded: bool, tmp_path: Path
+) -> None:
+    rows = [*("hmdc", "idc", "dream")[:sets], "random", "start"]
+    html = report([record(row=row) for row in rows], tmp_path).read_text("utf-8")
+    assert (f"{sets} sets in words ({sets} no claim yet)" in html) == folded
+    assert html.count('class="claim open"') == sets
+
+
 def test_a_run_of_nothing_but_an_empty_config_is_a_page_of_holes(tmp_path: Path) -> None:
     write(tmp_path / "run" / "config.json", {})
     html = report(tmp_path / "run", tmp_path / "out").read_text(encoding="utf-8")

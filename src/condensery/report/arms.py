@@ -223,7 +223,7 @@ def largest_gradients(runs: Mapping[str, RunFiles], restart_every: int) -> list[
         for title, _, (_, found) in sides
     )  # fmt: skip
     grid = Grid("Median of the largest gradients", "run", heads, medians)
-    return [Section("Largest gradients with and without the balance", lead, (grid,), (drawing,),
+    return [Section("Largest gradients: with and without the balance", lead, (grid,), (drawing,),
                     name="figure5")]  # fmt: skip
 
 

@@ -140,6 +140,7 @@ def render(
         groups=groups,
         made=_facts(groups),
         sections=sections,
+        contents=_contents(sections),
         notes=_notes(gathered, panels, groups, sections),
         legend=LEGEND,
         gap_legend=GAP_LEGEND,
@@ -148,6 +149,12 @@ def render(
         evaluations=[evaluate_command(view.panel, gathered.runs) for view in panels],
         machines=_machines(gathered),
     )
+
+
+def _contents(sections: Sequence[Section]) -> list[tuple[str, int, int]]:
+    """Short names of sections, the place of the first of each name, and how many have it."""
+    names = [one.short for one in sections]
+    return [(name, names.index(name) + 1, names.count(name)) for name in dict.fromkeys(names)]
 
 
 def _notes(
