@@ -92,6 +92,25 @@ def test_arms_of_two_recipes_are_two_tables(tmp_path: Path) -> None:
         ["90.00"], ["–"]]  # fmt: skip
 
 
+def test_an_arm_that_no_run_has_made_yet_is_a_hole_in_both_tables(tmp_path: Path) -> None:
+    planned = {"both": "", "none": "", "balance": "one part"}
+    (section,) = arms_table(two_arms(tmp_path, []), "Arms", "none", planned=planned)
+    table, gaps = section.grids
+    assert [key for key, _, _ in table.rows] == ["both", "none", "balance"]
+    assert [key for key, _, _ in gaps.rows] == ["both", "balance"]
+    for grid in section.grids:
+        assert {(cell.text, cell.detail) for cell in grid.rows[-1][2]} == {("–", "not measured")}
+    assert table.rows[-1][1].detail == "one part"
+
+
+def test_with_nothing_to_subtract_there_is_no_table_of_differences(tmp_path: Path) -> None:
+    none = two_arms(tmp_path, [])[1:]
+    (section,) = arms_table(none, "Arms", "none")
+    assert len(section.grids) == 1
+    (section,) = arms_table(none, "Arms", "none", planned={"both": "", "none": ""})
+    assert [key for key, _, _ in section.grids[1].rows] == ["both"]
+
+
 def test_random_samples_alone_are_no_table_of_arms(tmp_path: Path) -> None:
     assert arms_table([arm(tmp_path, "both", random())], "Arms") == []
 

@@ -212,7 +212,7 @@ def test_a_packed_set_must_beat_packed_random_too() -> None:
     cells = unseen(hmdc=high, random=low, start=low)
     (claim,) = the_panel(cells, samples=40).claims
     assert claim.state == "hole"
-    assert "packed Random not measured" in claim.verdict
+    assert "packed Random was not measured" in claim.verdict
     (claim,) = the_panel(cells | {("random packed", "mlp"): low}, samples=40).claims
     assert claim.state == "suggests"
 
@@ -328,3 +328,16 @@ def test_a_selection_is_its_own_step_zero_and_no_row_beside_itself() -> None:
     assert [one.text for one in differences(panel, "random (run) [r]").heads] == ["against Random"]
     assert {against for _, against, _ in panel.gaps} == {"random"}
     assert "draws: Random 3;" in panel.few
+
+
+@pytest.mark.parametrize(("random", "why"), [
+    ({}, "Random was not measured."),
+    ({("random", "mlp"): [[40.0]]}, "Random was not measured on a_vit and a_cnn."),
+    ({("random", name): [[40.0, 41.0]] for name in ("mlp", "a_vit", "a_cnn")},
+     "Random was not measured with the same seeds."),
+])  # fmt: skip
+def test_a_claim_that_is_not_made_says_what_of_random_is_missing(random: dict, why: str) -> None:
+    rows = {(row, name): [[50.0]] for row in ("hmdc", "start")
+            for name in ("mlp", "a_vit", "a_cnn")}  # fmt: skip
+    (claim,) = the_panel(rows | random).claims
+    assert claim.state == "hole" and claim.verdict == f"No claim is made: {why}"

@@ -48,21 +48,23 @@ def arms_table(
     against: str = "",
     lead: str = "",
     paper: Ablation | None = None,
+    planned: Mapping[str, str] | None = None,
 ) -> list[Section]:
     """Random samples and arms by networks, and paired differences of arms to one of them.
 
     Args:
         runs: of one data set and number of samples. against: an arm; empty: no differences.
         paper: what was published of arms of these names, shown apart from ours.
+        planned: notes of all arms by name; those that no run has made yet are holes.
 
     Returns:
         One section for each recipe, split and kind of labels; none where no run was evaluated.
     """
-    arms = list(dict.fromkeys(run.arm for run in runs))
+    notes = {**(planned or {}), **{run.arm: str(run.study.get("note", "")) for run in runs}}
+    arms = list(notes)
     random = [one for run in runs for one in run.records
               if one.row in RANDOM and one.row not in (*arms, run.row)]  # fmt: skip
     shown = [one for one in panels([*random, *arm_records(runs)]) if set(arms) & set(one.rows)]
-    notes = {run.arm: str(run.study.get("note", "")) for run in runs}
     found = []
     for panel in shown:
         named = title if len(shown) == 1 else f"{title} ({panel.conditions})"
@@ -81,7 +83,7 @@ def _section(
     networks = list(dict.fromkeys(one.model for one in records))
     columns = [*networks, MEAN] if len(networks) > 1 else networks
     grids = [_accuracies(panel, heads, columns, title)]
-    if against in {one.row for one in records}:
+    if len(arms) > 1 and against in {one.row for one in records}:
         grids.append(_gaps(records, arms, against, columns))
     drawings = tuple(one for one in (_bars(records, arms, against, title),) if one)
     return Section(title, lead, tuple(grids), drawings, LEGEND, name=slug(title),
@@ -125,12 +127,11 @@ def _accuracies(
 
 def _gaps(records: list[Record], arms: list[str], against: str, columns: list[str]) -> Grid:
     """Paired differences of each arm to one of them, over the same condensation seeds."""
-    rows = []
-    for arm in arms:
-        if arm == against or arm not in {one.row for one in records}:
-            continue
+    rows, measured = [], {one.row for one in records}
+    for arm in (one for one in arms if one != against):
         found = _compared(records, arm, against)
-        rows.append((arm, Cell(arm), tuple(_gap(found.get(name)) for name in columns)))
+        why = "not measured with the same seeds" if arm in measured else "not measured"
+        rows.append((arm, Cell(arm), tuple(_gap(found.get(name), why) for name in columns)))
     heads = tuple(Cell(name) for name in columns)
     return Grid(f"Paired differences to {against}", "arm", heads, tuple(rows))
 
@@ -143,9 +144,9 @@ def _compared(records: list[Record], arm: str, against: str) -> dict[str, Compar
         return {}
 
 
-def _gap(found: Comparison | None) -> Cell:
+def _gap(found: Comparison | None, why: str) -> Cell:
     if found is None or found.paired is None:
-        return Cell(style.HOLE, "not measured with the same seeds", "hole")
+        return Cell(style.HOLE, why, "hole")
     pair = found.paired
     words = f" {pair.verdict}" if pair.verdict else ""
     told = f"{style.ends(pair)}, n = {pair.n}" if style.ends(pair) else ""

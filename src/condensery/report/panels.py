@@ -370,14 +370,13 @@ def claim(panel: Panel, row: str) -> Claim:
     needed = [one for one in panel.against(row) if one != "random packed" or panel.packs(row)]
     pairs = {name: panel.paired(row, name, panel.scope) for name in needed}
     numbers = _numbers(panel, row, pairs)
-    holes = [style.spoken(name) for name, pair in pairs.items() if pair is None]
+    holes = [_missing(panel, row, name) for name, pair in pairs.items() if pair is None]
     held = {name: pair for name, pair in pairs.items() if pair is not None}
     line = panel.lines.get((row, panel.scope))
     if line is None or line.interval is None:
         return Claim(row, "hole", numbers, "No claim is made.")
     if holes:
-        return Claim(row, "hole", numbers, f"No claim is made: {joined(holes)} not measured on "
-                     f"all these networks with the same seeds.")  # fmt: skip
+        return Claim(row, "hole", numbers, f"No claim is made: {'; '.join(holes)}.")
     least = min(pair.n for pair in held.values())
     if any(pair.unit != "sets" for pair in held.values()):
         return Claim(row, "open", numbers, "One condensed set (n = 1): nothing is said of other "
@@ -386,6 +385,17 @@ def claim(panel: Panel, row: str) -> Claim:
         return Claim(row, "open", numbers, f"n = {least} condensed sets: too few for a statement; "
                      f"a claim needs five.")  # fmt: skip
     return _verdict(row, numbers, held, least)
+
+
+def _missing(panel: Panel, row: str, name: str) -> str:
+    """Why a row has no difference to another: that is not there, not on a network, or unpaired."""
+    label, other = style.spoken(name), panel.counterpart(row, name)
+    if other is None:
+        return f"{label} was not measured"
+    there = {one.model for one in panel.records if one.row == other}
+    lacking = [one for one in panel.members[panel.scope] if one not in there]
+    where = f"on {joined(lacking)}" if lacking else "with the same seeds"
+    return f"{label} was not measured {where}"
 
 
 def _verdict(row: str, numbers: str, held: dict[str, Paired], least: int) -> Claim:

@@ -90,7 +90,8 @@ def _by_problem(
                    and f"-ipc{per_class}/" in run.name]  # fmt: skip
             title = f"{study.title}: {Path(data).name}, {per_class} per class"
             beside = paper if paper is not None and Path(data).name == paper.data else None
-            found += arms_table(own, title, against, study.about, beside)
+            planned = {arm.name: arm.note for arm in study.arms}
+            found += arms_table(own, title, against, study.about, beside, planned)
     return found
 
 
