@@ -71,6 +71,20 @@ def test_a_damaged_line_of_records_is_named(tmp_path: Path) -> None:
     assert "line 1" in note
 
 
+def test_a_last_record_that_was_cut_short_is_left_out_and_said(tmp_path: Path) -> None:
+    run = evaluated(run_directory(tmp_path / "run"), [record(), record(seed=1)])
+    file = run / "records.jsonl"
+    whole = file.read_bytes()
+    assert not gather(run).notes
+    said = ("the last line of run/records.jsonl is cut short: the same `condensery evaluate` "
+            "measures it again",)  # fmt: skip
+    # Without the last sign alone, its end of line, a record is whole.
+    for kept, count, notes in ((len(whole) - 1, 2, ()), (len(whole) - 30, 1, said), (40, 0, said)):
+        file.write_bytes(whole[:kept])
+        found = gather(run)
+        assert (len(found.records), found.notes) == (count, notes)
+
+
 def test_records_without_an_accuracy_are_left_out_and_said() -> None:
     found = gather([record(), record(accuracy=float("nan"), seed=1), record(accuracy=55.0, seed=2)])
     assert len(found.records) == 1 and len(found.notes) == 2

@@ -391,11 +391,15 @@ def _records(path: Path, name: str, notes: list[str], evaluated: bool) -> tuple[
         return ()
     try:
         found = read(path)
+        lines = path.read_bytes().splitlines(keepends=True)
     except (OSError, ValueError) as error:
         notes.append(f"{name}: its records are left out: {error}")
         return ()
     kept, odd = sound(found, name)
     notes.extend(odd)
-    if not found:
+    if len(found) < len(lines) and not lines[-1].endswith(b"\n"):  # as a kill leaves it
+        notes.append(f"the last line of {name}/{path.name} is cut short: the same `condensery "
+                     f"evaluate` measures it again")  # fmt: skip
+    elif not found:
         notes.append(f"{name}: {path.name} is empty: run `condensery evaluate` on it")
     return tuple(kept)
