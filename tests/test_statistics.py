@@ -60,7 +60,7 @@ def test_evaluation_seeds_are_averaged_before_sets_are_compared():
     assert found.interval.mean == pytest.approx(60.43, abs=5e-3)
     assert found.interval.sd == pytest.approx(1.11, abs=5e-3)
     assert found.interval.high - found.interval.mean == pytest.approx(2.75, abs=1e-2)
-    assert (found.replicates, found.seeds, found.count) == (3, 3, "n = 3, m = 3")
+    assert (found.replicates, found.seeds) == (3, 3)
 
 
 def test_paired_differences_are_those_worked_by_hand():
@@ -238,9 +238,9 @@ def test_means_over_networks_are_taken_within_each_replicate():
     assert line(lines, "ours", "worst").network == "a"
 
 
-def test_one_set_gives_the_deviation_over_its_networks_and_says_so():
+def test_one_set_gives_the_deviation_over_its_trainings_and_says_so():
     found = line(summarise(records([(0.5, 0.6, 0.7)])), "ours", "a")
-    assert (found.unit, found.count) == ("evaluation seeds", "1 set, 3 networks")
+    assert (found.unit, found.replicates, found.seeds) == ("evaluation seeds", 1, 3)
     assert found.interval.sd == pytest.approx(0.1)
 
 

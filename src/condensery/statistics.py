@@ -98,13 +98,6 @@ class Line:
     seeds: int
     unit: Unit
 
-    @property
-    def count(self) -> str:
-        """``n = 3, m = 3``, or ``1 set, 3 networks``, which says nothing of other sets."""
-        if self.unit == "sets":
-            return f"n = {self.replicates}, m = {self.seeds}"
-        return f"1 set, {self.seeds} network" + ("s" if self.seeds != 1 else "")
-
 
 @dataclass(frozen=True)
 class Comparison:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,33 @@ def test_random_stands_first_where_it_was_measured_and_is_no_arm(tmp_path: Path)
     assert [key for key, _, _ in alone.grids[0].rows] == ["both", "none"]
 
 
+def selected(place: Path, name: str, method: str, accuracies: dict[str, float]) -> RunFiles:
+    """A run of a selection with one record a row, accuracies by row."""
+    run = run_directory(place, steps=0)
+    config = json.loads((run / "config.json").read_text())
+    write(run / "config.json", config | {"settings": config["settings"] | {"method": method}})
+    write(run / "study.json", {"arm": name})
+    evaluated(run, [record(row=row, accuracy=value) for row, value in accuracies.items()])
+    return read_run(run, f"digits/{name}-ipc1/0")
+
+
+def test_an_arm_that_is_a_selection_has_its_own_numbers_and_not_its_baselines(
+    tmp_path: Path,
+) -> None:
+    runs = [selected(tmp_path / "r", "r", "random", {"random": 0.4, "random (run)": 0.5}),
+            selected(tmp_path / "m", "m", "mean", {"mean": 0.6})]  # fmt: skip
+    (section,) = arms_table(runs, "Arms")
+    told = {key: cells[0].text for key, _, cells in section.grids[0].rows}
+    assert told == {"random": "40.00", "r": "50.00", "m": "60.00"}
+
+
+def test_a_random_arm_without_baselines_beside_it_is_no_baseline(tmp_path: Path) -> None:
+    runs = [selected(tmp_path / "m", "m", "mean", {"mean": 0.6}),
+            selected(tmp_path / "r", "r", "random", {"random": 0.5})]  # fmt: skip
+    (section,) = arms_table(runs, "Arms")
+    assert [key for key, _, _ in section.grids[0].rows] == ["m", "r"]
+
+
 def test_arms_of_two_recipes_are_two_tables(tmp_path: Path) -> None:
     runs = two_arms(tmp_path, random() + [record(recipe="idc", accuracy=0.9)])
     titles = {one.title: one for one in arms_table(runs, "Arms", "none")}
@@ -62,6 +90,25 @@ def test_arms_of_two_recipes_are_two_tables(tmp_path: Path) -> None:
     other = next(one for title, one in titles.items() if "recipe idc" in title)
     assert [[cell.text for cell in cells] for _, _, cells in other.grids[0].rows] == [
         ["90.00"], ["–"]]  # fmt: skip
+
+
+def test_an_arm_that_no_run_has_made_yet_is_a_hole_in_both_tables(tmp_path: Path) -> None:
+    planned = {"both": "", "none": "", "balance": "one part"}
+    (section,) = arms_table(two_arms(tmp_path, []), "Arms", "none", planned=planned)
+    table, gaps = section.grids
+    assert [key for key, _, _ in table.rows] == ["both", "none", "balance"]
+    assert [key for key, _, _ in gaps.rows] == ["both", "balance"]
+    for grid in section.grids:
+        assert {(cell.text, cell.detail) for cell in grid.rows[-1][2]} == {("–", "not measured")}
+    assert table.rows[-1][1].detail == "one part"
+
+
+def test_with_nothing_to_subtract_there_is_no_table_of_differences(tmp_path: Path) -> None:
+    none = two_arms(tmp_path, [])[1:]
+    (section,) = arms_table(none, "Arms", "none")
+    assert len(section.grids) == 1
+    (section,) = arms_table(none, "Arms", "none", planned={"both": "", "none": ""})
+    assert [key for key, _, _ in section.grids[1].rows] == ["both"]
 
 
 def test_random_samples_alone_are_no_table_of_arms(tmp_path: Path) -> None:

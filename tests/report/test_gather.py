@@ -71,6 +71,20 @@ def test_a_damaged_line_of_records_is_named(tmp_path: Path) -> None:
     assert "line 1" in note
 
 
+def test_a_last_record_that_was_cut_short_is_left_out_and_said(tmp_path: Path) -> None:
+    run = evaluated(run_directory(tmp_path / "run"), [record(), record(seed=1)])
+    file = run / "records.jsonl"
+    whole = file.read_bytes()
+    assert not gather(run).notes
+    said = ("the last line of run/records.jsonl is cut short: the same `condensery evaluate` "
+            "measures it again",)  # fmt: skip
+    # Without the last sign alone, its end of line, a record is whole.
+    for kept, count, notes in ((len(whole) - 1, 2, ()), (len(whole) - 30, 1, said), (40, 0, said)):
+        file.write_bytes(whole[:kept])
+        found = gather(run)
+        assert (len(found.records), found.notes) == (count, notes)
+
+
 def test_records_without_an_accuracy_are_left_out_and_said() -> None:
     found = gather([record(), record(accuracy=float("nan"), seed=1), record(accuracy=55.0, seed=2)])
     assert len(found.records) == 1 and len(found.notes) == 2
@@ -151,3 +165,14 @@ def test_terms_are_named_as_told_else_by_peers_else_by_number(tmp_path: Path) ->
     assert run.term_names(3) == ["convnet3", "vit_mini", "agreement"]
     assert run.term_names(2) == ["convnet3", "vit_mini"]
     assert run.term_names(4) == ["term 1", "term 2", "term 3", "term 4"]
+
+
+def test_a_selection_as_an_arm_goes_with_its_start_and_is_no_baseline_of_other_arms(
+    tmp_path: Path,
+) -> None:
+    hmdc = evaluated(arm_run(tmp_path / "h", "h"),
+                     [record(), record(row="start"), record(row="random")])  # fmt: skip
+    selection = evaluated(arm_run(tmp_path / "r", "r", method="random"),
+                          [record(row="random"), record(row="start")])  # fmt: skip
+    rows = [one.row for one in gather([hmdc, selection]).records]
+    assert rows == ["hmdc [h]", "start [h]", "random", "random (run) [r]", "start [r]"]

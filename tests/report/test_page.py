@@ -12,7 +12,7 @@ import pytest
 
 from condensery.errors import UsageError
 from condensery.records import Record
-from condensery.report import MAKERS, report
+from condensery.report import MAKERS, Heading, Section, report
 from condensery.report.gather import gather
 from condensery.report.panels import panels
 from report.runs import demo_records, evaluated, grid, record, run_directory, write
@@ -152,6 +152,55 @@ def test_a_run_without_records_still_has_its_pictures_and_curves(tmp_path: Path)
     assert "HMDC on digits" in html and html.count("<img") == 20
     assert "No condensed set was evaluated" in html
     assert "run `condensery evaluate` on it" in html
+
+
+def test_a_page_that_evaluates_nothing_by_plan_raises_no_alarm(tmp_path: Path) -> None:
+    run = run_directory(tmp_path / "run")
+    drawn = Heading("Figure 5", ("a paper",), "condensery study figure5", evaluated=False)
+    html = report(run, tmp_path / "out", [Section("Terms")], drawn).read_text(encoding="utf-8")
+    parsed(html)
+    for alarm in ("not measured", "no records", "condensery evaluate", "#results", "#headline"):
+        assert alarm not in html
+    assert "Nothing is missing." in html and "Terms" in html
+    evaluated(run, [record(), record(row="random")])
+    html = report(run, tmp_path / "out", [Section("Terms")], drawn).read_text(encoding="utf-8")
+    assert "HMDC reaches" in html and 'id="results"' in html
+
+
+def test_a_page_says_first_what_it_is_of_and_how_to_make_all_of_it(tmp_path: Path) -> None:
+    run = evaluated(run_directory(tmp_path / "run"), [record()])
+    heading = Heading("Table <1>", ("a paper", "size mini"), "condensery study table1")
+    html = report(run, tmp_path / "out", heading=heading).read_text(encoding="utf-8")
+    assert "<h1>Table &lt;1&gt;</h1>" in html
+    assert '<p class="sub">a paper · size mini · HMDC on digits · 1 stored sample' in html
+    assert 0 < html.index("condensery study table1") < html.index("condensery condense digits")
+
+
+def test_a_selection_is_not_blamed_for_the_steps_that_it_never_takes(tmp_path: Path) -> None:
+    run = run_directory(tmp_path / "run", steps=0)
+    (run / "events.jsonl").unlink()
+    evaluated(run, [record()])
+    html = report(run, tmp_path / "out").read_text(encoding="utf-8")
+    assert "Nothing is missing." in html and "A selection takes no steps" in html
+    assert 'aria-label="condensed sample of class' not in html  # no hole in the second picture
+
+
+def test_the_list_of_contents_has_short_names_and_each_but_once(tmp_path: Path) -> None:
+    parts = [Section("Score: digits, recipe quick"), Section("Other"), Section("Score: cifar10")]
+    html = report([record(model=name) for name in "ab"], tmp_path, parts).read_text("utf-8")
+    contents = html[html.index("<nav") : html.index("</nav>")]
+    assert '<a href="#section-1">Score (2)</a>' in contents and "digits" not in contents
+    assert contents.count("Score") == 1 and '<a href="#section-2">Other</a>' in contents
+
+
+@pytest.mark.parametrize(("sets", "folded"), [(2, False), (3, True)])
+def test_boxes_of_which_none_makes_a_claim_fold_from_three_on(
+    sets: int, folded: bool, tmp_path: Path
+) -> None:
+    rows = [*("hmdc", "idc", "dream")[:sets], "random", "start"]
+    html = report([record(row=row) for row in rows], tmp_path).read_text("utf-8")
+    assert (f"{sets} sets in words ({sets} no claim yet)" in html) == folded
+    assert html.count('class="claim open"') == sets
 
 
 def test_a_run_of_nothing_but_an_empty_config_is_a_page_of_holes(tmp_path: Path) -> None:

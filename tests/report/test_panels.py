@@ -212,7 +212,7 @@ def test_a_packed_set_must_beat_packed_random_too() -> None:
     cells = unseen(hmdc=high, random=low, start=low)
     (claim,) = the_panel(cells, samples=40).claims
     assert claim.state == "hole"
-    assert "packed Random not measured" in claim.verdict
+    assert "packed Random was not measured" in claim.verdict
     (claim,) = the_panel(cells | {("random packed", "mlp"): low}, samples=40).claims
     assert claim.state == "suggests"
 
@@ -313,3 +313,42 @@ def test_a_training_whose_loss_was_not_finite_marks_its_cell_and_every_mean_that
     said = markdown([panel])
     assert "46.40 ± 0.79† (n = 3, m = 1)" in said
     assert "† holds a training whose loss was not finite" in said
+
+
+def test_a_selection_is_its_own_step_zero_and_no_row_beside_itself() -> None:
+    """Its start, and another arm's start that is the class means, name no other set."""
+    rows = {"random (run) [r]": (SET, "r"), "start [r]": (SET, "r"), "start [m]": (SET, "m"),
+            "mean": (SET, "m"), "random": (RANDOM, "b")}  # fmt: skip
+    records = [replace(one, fingerprint=mark) for row, (values, mark) in rows.items()
+               for one in grid({(row, "mlp"): values})]  # fmt: skip
+    (panel,) = panels(records)
+    (claim,) = panel.claims
+    assert "own step 0, as a selection's is" in claim.numbers and claim.state != "hole"
+    assert "best other row is class means" in claim.numbers
+    assert [one.text for one in differences(panel, "random (run) [r]").heads] == ["against Random"]
+    assert {against for _, against, _ in panel.gaps} == {"random"}
+    assert "draws: Random 3;" in panel.few
+
+
+@pytest.mark.parametrize(("random", "why"), [
+    ({}, "Random was not measured."),
+    ({("random", "mlp"): [[40.0]]}, "Random was not measured on a_vit and a_cnn."),
+    ({("random", name): [[40.0, 41.0]] for name in ("mlp", "a_vit", "a_cnn")},
+     "Random was not measured with the same seeds."),
+])  # fmt: skip
+def test_a_claim_that_is_not_made_says_what_of_random_is_missing(random: dict, why: str) -> None:
+    rows = {(row, name): [[50.0]] for row in ("hmdc", "start")
+            for name in ("mlp", "a_vit", "a_cnn")}  # fmt: skip
+    (claim,) = the_panel(rows | random).claims
+    assert claim.state == "hole" and claim.verdict == f"No claim is made: {why}"
+
+
+def test_networks_that_took_part_in_some_sets_only_are_not_said_to_have_made_each() -> None:
+    own = grid({("hmdc", "convnet3"): SET, ("hmdc", "vit_mini"): SET}, seen=True)
+    other = [replace(one, row="dream", seen=one.model == "convnet3") for one in own]
+    (panel,) = panels([*own, *other])
+    assert panel.mixed == ("vit_mini",)
+    words = "the mean of the 2 networks that took part in condensing any of these sets"
+    assert all(words in one.numbers for one in panel.claims)
+    (panel,) = panels(own)
+    assert "that took part in condensing (" in panel.claims[0].numbers

@@ -14,6 +14,7 @@ from condensery.report import report
 from condensery.report.panels import Panel, panels
 from condensery.report.paper import gap_figures, paper_table, sections
 from condensery.report.published import AVERAGES, family, published
+from condensery.report.tables import markdown_grids
 
 TABLE = published("table1")
 NETWORKS = [name for name in TABLE.columns if name not in AVERAGES]
@@ -227,10 +228,24 @@ def test_of_images_only_the_methods_own_row_stands_beside_the_published_one() ->
     assert all("paper" not in told[f"1 {arm}", "convnet3"] for arm in ARMS[:2])
 
 
-def test_heads_carry_the_parameters_that_were_counted() -> None:
-    records = [record(row, "resnet_mini", 0, 0.5, parameters=174_274) for row in ("hmdc", "idc")]
+@pytest.mark.parametrize(("count", "told"), [
+    (174_274, "0.17 M"), (21_338_309, "21.34 M"), (3_882, "4 k"), (90_922, "91 k"), (640, "640"),
+])  # fmt: skip
+def test_heads_carry_the_parameters_that_were_counted(count: int, told: str) -> None:
+    records = [record(row, "resnet_mini", 0, 0.5, parameters=count) for row in ("hmdc", "idc")]
     grid = paper_table(panels(records))
-    assert [(one.text, one.detail) for one in grid.heads][0] == ("resnet_mini", "0.17M")
+    assert [(one.text, one.detail) for one in grid.heads][0] == ("resnet_mini", told)
+
+
+def test_every_best_of_a_block_is_bold_and_the_legend_explains_what_is_there_alone() -> None:
+    values = {"random": 0.4, "idc": 0.6, "hmdc": 0.6}
+    records = [record(row, "mlp", 0, value, recipe="quick") for row, value in values.items()]
+    (section,) = sections(None, panels(records))  # type: ignore[arg-type]
+    text = markdown_grids(section.title, section.grids[:1], section.legend)
+    assert text.count("**60.00** (n = 1, m = 1)") == 4 and "**40.00**" not in text
+    assert "bold" in section.legend and "paper" not in section.legend
+    (section,) = sections(None, panels(by_hand()))  # type: ignore[arg-type]
+    assert "'paper': as published" in section.legend
 
 
 def test_one_method_at_one_size_needs_no_second_table() -> None:

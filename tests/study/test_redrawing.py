@@ -11,6 +11,7 @@ import pytest
 from condensery import study
 from condensery.cli import main
 from condensery.report.gather import PLAN
+from condensery.study.drawing import heading
 from condensery.study.reading import restored
 
 
@@ -39,7 +40,7 @@ def test_a_studys_directory_alone_gives_its_page_again(
     assert main(["study", str(short_plan), "--size", "mini", "--out", str(out),
                  "--patience", "0"]) == 0  # fmt: skip
     first = page.read_text()
-    assert "Paired differences to none" in first
+    assert "Paired differences to none" in first and "<h1>Mine</h1>" in first
     shutil.rmtree(out / "report")
     short_plan.unlink()
     assert main(["report", str(out)]) == 0
@@ -76,3 +77,20 @@ def test_a_dry_run_keeps_no_plan_and_a_damaged_one_is_told_in_one_line(
         assert main(["report", str(out)]) == 2
         (line,) = capsys.readouterr().err.strip().splitlines()
         assert "plan.json cannot be read" in line and "run the study again" in line
+
+
+def test_a_page_names_its_study_and_the_command_that_runs_it_again(tmp_path: Path) -> None:
+    figure = heading(study.read("figure5", "mini"), tmp_path / "five six")
+    assert figure.title == "Figure 5" and figure.subtitle[-1] == "size mini"
+    assert "Moon" in figure.subtitle[0] and not figure.evaluated
+    assert figure.command == "condensery study figure5 --size mini --out 'runs/five six'"
+    table = heading(study.read("table1", "smoke"), tmp_path / "t")
+    assert table.evaluated and table.command.startswith("condensery study table1 --size smoke")
+
+
+def test_of_a_plan_of_ones_own_the_command_leaves_its_file_to_the_reader(
+    short_plan: Path, tmp_path: Path
+) -> None:
+    mine = heading(study.read(short_plan, "mini"), tmp_path / "out")
+    assert mine.title == "Mine" and mine.subtitle == ()
+    assert mine.command == "condensery study PLAN.toml --size SIZE --out runs/out"

@@ -21,14 +21,19 @@ from condensery.report import (
 )
 from condensery.report.gather import Gathered, Sources, by_kind, gather
 from condensery.report.panels import Panel, panels
-from condensery.report.sections import Maker, Section
+from condensery.report.sections import Heading, Maker, Section
 from condensery.report.terminal import terminal_table
 
 # Who adds a part to the page; each gives its sections, or none, from what was gathered.
 MAKERS: tuple[Maker, ...] = (paper.sections, scored.sections, players.sections, reading.sections)
 
 
-def report(sources: Sources, out: str | Path, sections: Sequence[Section] = ()) -> Path:
+def report(
+    sources: Sources,
+    out: str | Path,
+    sections: Sequence[Section] = (),
+    heading: Heading | None = None,
+) -> Path:
     """Draw what run directories (or records) say.
 
     Writes into ``out``: ``report.html`` (one file that holds everything), ``table.md``,
@@ -42,6 +47,7 @@ def report(sources: Sources, out: str | Path, sections: Sequence[Section] = ()) 
             in nothing but their seed are replicates of one row.
         out: a folder; made if it is not there.
         sections: further parts of the page, after those that ``MAKERS`` find by themselves.
+        heading: what the page is, e.g. which study; None: methods and data, as records tell them.
 
     Returns:
         The path of ``report.html``.
@@ -49,7 +55,8 @@ def report(sources: Sources, out: str | Path, sections: Sequence[Section] = ()) 
     Raises:
         UsageError: nothing to report, a folder without a run directory, or ``out`` is a file.
     """
-    gathered, folder = gather(sources), Path(out)
+    heading = heading or Heading()
+    gathered, folder = gather(sources, heading.evaluated), Path(out)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; --out wants a directory")
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +80,7 @@ def report(sources: Sources, out: str | Path, sections: Sequence[Section] = ()) 
         figures.save(drawing, folder)
     _write_tables(gathered, shown, names, further, folder)
     target = folder / "report.html"
-    rendered = page.render(gathered, panel_views, group_views, further)
+    rendered = page.render(gathered, panel_views, group_views, further, heading)
     target.write_text(rendered, encoding="utf-8")
     return target
 
@@ -110,4 +117,4 @@ def _class_names(gathered: Gathered, panel: Panel) -> list[str]:
     return list(map(str, range(panel.classes)))
 
 
-__all__ = ["Sources", "report", "terminal_table"]
+__all__ = ["Heading", "Section", "Sources", "report", "terminal_table"]

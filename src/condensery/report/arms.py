@@ -14,7 +14,7 @@ from condensery.report import style
 from condensery.report.curves import logarithmic
 from condensery.report.figures import Drawing, dressed, legend_above, panes, slug
 from condensery.report.gather import RunFiles
-from condensery.report.panels import Panel, panels
+from condensery.report.panels import Panel, counts, panels
 from condensery.report.published import Ablation
 from condensery.report.sections import Section
 from condensery.report.tables import Cell, Grid, mean_and_deviation
@@ -28,7 +28,8 @@ MEAN = "mean of all"
 RANDOM = ("random", "random packed")  # stand first, as in the paper's tables
 LEGEND = (
     "Accuracy in points at the last epoch, mean ± standard deviation over n sets, each the mean of "
-    f"m trainings; {style.STAR} never left chance."
+    f"m trainings; with n = 1 the deviation is over its m trainings; {style.STAR} never left "
+    "chance."
 )
 
 
@@ -36,8 +37,7 @@ def arm_records(runs: Sequence[RunFiles]) -> list[Record]:
     """The records of each run's own set, its row named as its arm."""
     found = []
     for run in runs:
-        method = run.settings.get("method")
-        own = [one for one in run.records if one.row == method]
+        own = [one for one in run.records if one.row == run.row]
         found += [dataclasses.replace(one, row=run.arm) for one in own]
     return found
 
@@ -48,21 +48,23 @@ def arms_table(
     against: str = "",
     lead: str = "",
     paper: Ablation | None = None,
+    planned: Mapping[str, str] | None = None,
 ) -> list[Section]:
     """Random samples and arms by networks, and paired differences of arms to one of them.
 
     Args:
         runs: of one data set and number of samples. against: an arm; empty: no differences.
         paper: what was published of arms of these names, shown apart from ours.
+        planned: notes of all arms by name; those that no run has made yet are holes.
 
     Returns:
         One section for each recipe, split and kind of labels; none where no run was evaluated.
     """
-    arms = list(dict.fromkeys(run.arm for run in runs))
+    notes = {**(planned or {}), **{run.arm: str(run.study.get("note", "")) for run in runs}}
+    arms = list(notes)
     random = [one for run in runs for one in run.records
-              if one.row in RANDOM and one.row not in arms]  # fmt: skip
+              if one.row in RANDOM and one.row not in (*arms, run.row)]  # fmt: skip
     shown = [one for one in panels([*random, *arm_records(runs)]) if set(arms) & set(one.rows)]
-    notes = {run.arm: str(run.study.get("note", "")) for run in runs}
     found = []
     for panel in shown:
         named = title if len(shown) == 1 else f"{title} ({panel.conditions})"
@@ -81,7 +83,7 @@ def _section(
     networks = list(dict.fromkeys(one.model for one in records))
     columns = [*networks, MEAN] if len(networks) > 1 else networks
     grids = [_accuracies(panel, heads, columns, title)]
-    if against in {one.row for one in records}:
+    if len(arms) > 1 and against in {one.row for one in records}:
         grids.append(_gaps(records, arms, against, columns))
     drawings = tuple(one for one in (_bars(records, arms, against, title),) if one)
     return Section(title, lead, tuple(grids), drawings, LEGEND, name=slug(title),
@@ -118,19 +120,18 @@ def _accuracies(
             if line is None or line.interval is None:
                 cells.append(Cell(style.HOLE, "not measured", "hole"))
                 continue
-            cells.append(Cell(mean_and_deviation(line) + panel.mark(row, name), line.count))
+            cells.append(Cell(mean_and_deviation(line) + panel.mark(row, name), counts(line)))
         rows.append((row, head, tuple(cells)))
     return Grid(title, "arm", tuple(map(Cell, columns)), tuple(rows))
 
 
 def _gaps(records: list[Record], arms: list[str], against: str, columns: list[str]) -> Grid:
     """Paired differences of each arm to one of them, over the same condensation seeds."""
-    rows = []
-    for arm in arms:
-        if arm == against or arm not in {one.row for one in records}:
-            continue
+    rows, measured = [], {one.row for one in records}
+    for arm in (one for one in arms if one != against):
         found = _compared(records, arm, against)
-        rows.append((arm, Cell(arm), tuple(_gap(found.get(name)) for name in columns)))
+        why = "not measured with the same seeds" if arm in measured else "not measured"
+        rows.append((arm, Cell(arm), tuple(_gap(found.get(name), why) for name in columns)))
     heads = tuple(Cell(name) for name in columns)
     return Grid(f"Paired differences to {against}", "arm", heads, tuple(rows))
 
@@ -143,9 +144,9 @@ def _compared(records: list[Record], arm: str, against: str) -> dict[str, Compar
         return {}
 
 
-def _gap(found: Comparison | None) -> Cell:
+def _gap(found: Comparison | None, why: str) -> Cell:
     if found is None or found.paired is None:
-        return Cell(style.HOLE, "not measured with the same seeds", "hole")
+        return Cell(style.HOLE, why, "hole")
     pair = found.paired
     words = f" {pair.verdict}" if pair.verdict else ""
     told = f"{style.ends(pair)}, n = {pair.n}" if style.ends(pair) else ""
@@ -223,7 +224,7 @@ def largest_gradients(runs: Mapping[str, RunFiles], restart_every: int) -> list[
         for title, _, (_, found) in sides
     )  # fmt: skip
     grid = Grid("Median of the largest gradients", "run", heads, medians)
-    return [Section("Largest gradients with and without the balance", lead, (grid,), (drawing,),
+    return [Section("Largest gradients: with and without the balance", lead, (grid,), (drawing,),
                     name="figure5")]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,21 @@ class RunFiles:
     def arm(self) -> str:
         """Name of its row in a study; empty where it belongs to none."""
         return str(self.study.get("arm", ""))
+
+    @property
+    def selection(self) -> bool:
+        """Whether it only chose samples: without steps its set is its step-0 set."""
+        return selection(self.config)
+
+    @property
+    def row(self) -> str:
+        """Row of its own set in its records: its method, ``random (run)`` beside such a baseline.
+
+        A method that is a baseline too has the bare name where no baselines stand beside it.
+        """
+        method = str(self.settings.get("method"))
+        beside = f"{method} (run)"
+        return beside if any(one.row == beside for one in self.records) else method
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -112,11 +127,12 @@ class Gathered:
     notes: tuple[str, ...]
 
 
-def gather(sources: Sources) -> Gathered:
+def gather(sources: Sources, evaluated: bool = True) -> Gathered:
     """Read run directories, or take records as they are.
 
     Args:
         sources: of a folder that is no run directory, those below it are read.
+        evaluated: whether runs were meant to be; where not, to lack records is nothing to note.
 
     Raises:
         UsageError: nothing was given, or a folder that neither is a run directory nor holds one.
@@ -128,7 +144,8 @@ def gather(sources: Sources) -> Gathered:
         kept, notes = sound(given, "records")
         return Gathered(tuple(kept), (), tuple(notes))
     paths = [path for one in given for path in run_directories(Path(one))]
-    runs = [read_run(path, name) for path, name in zip(paths, short_names(paths), strict=True)]
+    runs = [read_run(path, name, evaluated)
+            for path, name in zip(paths, short_names(paths), strict=True)]  # fmt: skip
     records = [record for run in tell_apart(runs) for record in run]
     return Gathered(tuple(records), tuple(runs), tuple(note for run in runs for note in run.notes))
 
@@ -164,8 +181,11 @@ def _no_run(path: Path) -> UsageError:
                       f"folder of such")  # fmt: skip
 
 
-def read_run(path: Path, name: str | None = None) -> RunFiles:
+def read_run(path: Path, name: str | None = None, evaluated: bool = True) -> RunFiles:
     """One run directory.
+
+    Args:
+        name: as the page calls it. evaluated: see ``gather``.
 
     Raises:
         UsageError: it is none.
@@ -179,18 +199,24 @@ def read_run(path: Path, name: str | None = None) -> RunFiles:
     }
     if not previews and not any((path / "previews").glob("*.txt")):
         notes.append(f"{short}: no pictures (previews/*.png)")
+    config = _json(path / "config.json", short, notes)
     return RunFiles(
         path,
         short,
-        config=_json(path / "config.json", short, notes),
+        config=config,
         card=_json(path / "synthetic" / "card.json", short, notes),
         start_card=_json(path / "start" / "card.json", short, notes),
-        events=_events(path / "events.jsonl", short, notes),
+        events=_events(path / "events.jsonl", short, notes, selection(config)),
         previews=dict(sorted(previews.items())),
-        records=_records(path / "records.jsonl", short, notes),
+        records=_records(path / "records.jsonl", short, notes, evaluated),
         notes=tuple(notes),
         study=_json(path / "study.json", short, []) if (path / "study.json").is_file() else {},
     )
+
+
+def selection(config: Mapping[str, Any]) -> bool:
+    """Whether a run only chose samples: it takes no steps, so it has no events."""
+    return mapping(config.get("budget")).get("steps") == 0
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
@@ -214,10 +240,9 @@ def tell_apart(runs: Sequence[RunFiles]) -> list[list[Record]]:
     settings or steps is another row (``hmdc [runs/b]``), the step-0 sets of two methods are two
     rows (``start [idc]``), and a baseline is one row as long as all runs drew the very same sets.
     """
-    kinds = _kinds(runs)
+    kinds, newest_of = _kinds(runs), _apart_from_baselines(runs)
     owners: dict[tuple[Any, ...], set[str]] = {}
     sets: dict[tuple[Any, ...], set[Any]] = {}
-    newest_of = [newest(run.records) for run in runs]
     for kind, held in zip(kinds, newest_of, strict=True):
         for one in held:
             owners.setdefault(_row(one), set()).add(kind)
@@ -226,11 +251,25 @@ def tell_apart(runs: Sequence[RunFiles]) -> list[list[Record]]:
 
     def named(one: Record, kind: str) -> Record:
         own = one.row == "start" or not is_baseline(one.row)
-        if len(owners[_row(one)]) < 2 or not (own or _row(one) in unlike):
+        shared = len(owners[_row(one)]) > 1 and (own or _row(one) in unlike)
+        # A set is found beside its start by its name: of several starts that has brackets.
+        starts = owners.get((one.data, "start", one.per_class), set())
+        followed = not is_baseline(one.row) and one.row != kind and len(starts - {kind}) > 0
+        if not shared and not (followed and kind in starts):
             return one
         return dataclasses.replace(one, row=f"{one.row} [{kind}]")
 
     return [[named(one, kind) for one in held] for kind, held in zip(kinds, newest_of, strict=True)]
+
+
+def _apart_from_baselines(runs: Sequence[RunFiles]) -> list[list[Record]]:
+    """Newest records of each run; a selection's own row is no other run's baseline of its name."""
+    beside = {one.row for run in runs for one in run.records if one.row != run.row}
+    return [
+        [dataclasses.replace(one, row=f"{one.row} (run)")
+         if one.row == run.row and one.row in beside else one for one in newest(run.records)]
+        for run in runs
+    ]  # fmt: skip
 
 
 def _row(one: Record) -> tuple[Any, ...]:
@@ -325,9 +364,11 @@ def _json(path: Path, name: str, notes: list[str]) -> dict[str, Any]:
     return mapping(found)
 
 
-def _events(path: Path, name: str, notes: list[str]) -> tuple[dict[str, Any], ...]:
+def _events(
+    path: Path, name: str, notes: list[str], selected: bool
+) -> tuple[dict[str, Any], ...]:
     if not path.is_file():
-        notes.append(f"{name}: no {path.name}, so no curves")
+        notes += [] if selected else [f"{name}: no {path.name}, so no curves"]
         return ()
     found, odd = [], 0
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -344,17 +385,21 @@ def _events(path: Path, name: str, notes: list[str]) -> tuple[dict[str, Any], ..
     return tuple(found)
 
 
-def _records(path: Path, name: str, notes: list[str]) -> tuple[Record, ...]:
+def _records(path: Path, name: str, notes: list[str], evaluated: bool) -> tuple[Record, ...]:
     if not path.is_file():
-        notes.append(f"{name}: no {path.name}: run `condensery evaluate` on it")
+        notes += [f"{name}: no {path.name}: run `condensery evaluate` on it"] if evaluated else []
         return ()
     try:
         found = read(path)
+        lines = path.read_bytes().splitlines(keepends=True)
     except (OSError, ValueError) as error:
         notes.append(f"{name}: its records are left out: {error}")
         return ()
     kept, odd = sound(found, name)
     notes.extend(odd)
-    if not found:
+    if len(found) < len(lines) and not lines[-1].endswith(b"\n"):  # as a kill leaves it
+        notes.append(f"the last line of {name}/{path.name} is cut short: the same `condensery "
+                     f"evaluate` measures it again")  # fmt: skip
+    elif not found:
         notes.append(f"{name}: {path.name} is empty: run `condensery evaluate` on it")
     return tuple(kept)

@@ -18,7 +18,7 @@ from condensery.report.figures import Drawing, inline, slug
 from condensery.report.gather import Gathered, RunFiles, mapping, number
 from condensery.report.panels import Panel, joined
 from condensery.report.pictures import Album, album
-from condensery.report.sections import Section
+from condensery.report.sections import Heading, Section
 from condensery.report.tables import (
     GAP_LEGEND,
     INTERVAL_LEGEND,
@@ -114,11 +114,14 @@ def render(
     panels: Sequence[PanelView],
     groups: Sequence[GroupView],
     sections: Sequence[Section] = (),
+    heading: Heading | None = None,
 ) -> str:
     """The whole page as HTML. Every text is escaped; figures and fragments are sound markup."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
+    told = heading or Heading()
+    title = _title(gathered, panels)
     environment = Environment(
         loader=PackageLoader("condensery.report", "templates"),
         autoescape=True,
@@ -129,12 +132,15 @@ def render(
     environment.filters["figure"] = lambda drawing: Markup(inline(drawing))
     environment.filters["sound"] = Markup
     return environment.get_template("report.html").render(
-        title=_title(gathered, panels),
-        subtitle=_subtitle(gathered, panels),
+        title=told.title or title,
+        subtitle=[*told.subtitle, *([title] if told.title else []), *_subtitle(gathered, panels)],
+        command=told.command,
+        evaluated=told.evaluated or bool(panels),
         panels=panels,
         groups=groups,
         made=_facts(groups),
         sections=sections,
+        contents=_contents(sections),
         notes=_notes(gathered, panels, groups, sections),
         legend=LEGEND,
         gap_legend=GAP_LEGEND,
@@ -143,6 +149,12 @@ def render(
         evaluations=[evaluate_command(view.panel, gathered.runs) for view in panels],
         machines=_machines(gathered),
     )
+
+
+def _contents(sections: Sequence[Section]) -> list[tuple[str, int, int]]:
+    """Short names of sections, the place of the first of each name, and how many have it."""
+    names = [one.short for one in sections]
+    return [(name, names.index(name) + 1, names.count(name)) for name in dict.fromkeys(names)]
 
 
 def _notes(

@@ -54,6 +54,7 @@ class Panel:
         labels: what the networks learned from; soft labels bring what no sample holds, so they are
             never compared with hard ones.
         beside: for soft labels, random samples with hard ones in all bytes of set and labels.
+        mixed: networks that took part in making some of these sets and not others.
     """
 
     data: str
@@ -64,6 +65,7 @@ class Panel:
     notes: list[str] = field(default_factory=list)
     labels: str = "hard"
     beside: Panel | None = None
+    mixed: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -149,7 +151,7 @@ class Panel:
         """Paired differences of condensed rows by (row, ``AGAINST``, network or mean)."""
         found = {}
         for row in self.condensed:
-            for against in AGAINST:
+            for against in self.against(row):
                 other = self.counterpart(row, against)
                 if other is None:
                     continue
@@ -160,6 +162,24 @@ class Panel:
                     continue
                 found.update({(row, against, one.model): one for one in compared})
         return found
+
+    def against(self, row: str) -> tuple[str, ...]:
+        """What a row is compared with: of ``AGAINST``, its start only where it is another set."""
+        return tuple(one for one in AGAINST if one != "start" or not self.unmoved(row))
+
+    def unmoved(self, row: str) -> bool:
+        """Whether its sets are its step-0 sets: those of a selection, which takes no steps."""
+        return self.alike(row, self.counterpart(row, "start"))
+
+    def alike(self, row: str, other: str | None) -> bool:
+        """Whether two rows hold the very same sets, as far as records tell them."""
+        return other is not None and self._sets[row] == self._sets[other] != {""}
+
+    @cached_property
+    def _sets(self) -> dict[str, set[str]]:
+        """Fingerprints of the sets of each row."""
+        return {row: {one.fingerprint for one in self.records if one.row == row}
+                for row in self.rows}  # fmt: skip
 
     def counterpart(self, row: str, against: str) -> str | None:
         """The baseline of the same runs, where runs brought unlike ones."""
@@ -249,7 +269,7 @@ class Panel:
         drawn = {row: min(len({one.replicate for one in self.records
                                if (one.row, one.model) == (row, model)}) for model in models)
                  for row, models in self._networks.items()
-                 if style.base(row).startswith("random")}  # fmt: skip
+                 if style.base(row).startswith("random") and style.is_baseline(row)}  # fmt: skip
         few = [f"{style.look(row).label} {count}" for row, count in drawn.items() if count < DRAWS]
         if not few:
             return ""
@@ -339,7 +359,7 @@ def _panel(key: tuple[Any, ...], held: list[Record]) -> Panel:
                      f"seen for all rows")  # fmt: skip
         kept = [dataclasses.replace(one, seen=True in seen[one.model]) for one in kept]
     data, per_class, recipe, split, labels = key
-    return Panel(data, per_class, recipe, split, tuple(kept), notes, labels)
+    return Panel(data, per_class, recipe, split, tuple(kept), notes, labels, mixed=tuple(mixed))
 
 
 def claim(panel: Panel, row: str) -> Claim:
@@ -349,17 +369,16 @@ def claim(panel: Panel, row: str) -> Claim:
     condensation seeds; three or four suggest; fewer say nothing.
     """
     # What must lie below, packed Random only where the set itself is packed.
-    needed = ["random", *(["random packed"] if panel.packs(row) else []), "start"]
+    needed = [one for one in panel.against(row) if one != "random packed" or panel.packs(row)]
     pairs = {name: panel.paired(row, name, panel.scope) for name in needed}
     numbers = _numbers(panel, row, pairs)
-    holes = [style.spoken(name) for name, pair in pairs.items() if pair is None]
+    holes = [_missing(panel, row, name) for name, pair in pairs.items() if pair is None]
     held = {name: pair for name, pair in pairs.items() if pair is not None}
     line = panel.lines.get((row, panel.scope))
     if line is None or line.interval is None:
         return Claim(row, "hole", numbers, "No claim is made.")
     if holes:
-        return Claim(row, "hole", numbers, f"No claim is made: {joined(holes)} not measured on "
-                     f"all these networks with the same seeds.")  # fmt: skip
+        return Claim(row, "hole", numbers, f"No claim is made: {'; '.join(holes)}.")
     least = min(pair.n for pair in held.values())
     if any(pair.unit != "sets" for pair in held.values()):
         return Claim(row, "open", numbers, "One condensed set (n = 1): nothing is said of other "
@@ -368,6 +387,17 @@ def claim(panel: Panel, row: str) -> Claim:
         return Claim(row, "open", numbers, f"n = {least} condensed sets: too few for a statement; "
                      f"a claim needs five.")  # fmt: skip
     return _verdict(row, numbers, held, least)
+
+
+def _missing(panel: Panel, row: str, name: str) -> str:
+    """Why a row has no difference to another: that is not there, not on a network, or unpaired."""
+    label, other = style.spoken(name), panel.counterpart(row, name)
+    if other is None:
+        return f"{label} was not measured"
+    there = {one.model for one in panel.records if one.row == other}
+    lacking = [one for one in panel.members[panel.scope] if one not in there]
+    where = f"on {joined(lacking)}" if lacking else "with the same seeds"
+    return f"{label} was not measured {where}"
 
 
 def _verdict(row: str, numbers: str, held: dict[str, Paired], least: int) -> Claim:
@@ -407,7 +437,8 @@ def _numbers(panel: Panel, row: str, pairs: dict[str, Paired | None]) -> str:
         if pair is not None
     ]
     differences = f" In points: {joined(told)}." if told else ""
-    return text + differences + _best_other(panel, row)
+    start = " Its set is its own step 0, as a selection's is." if panel.unmoved(row) else ""
+    return text + differences + start + _best_other(panel, row)
 
 
 def _drawn(other: str, pair: Paired) -> str:
@@ -417,17 +448,25 @@ def _drawn(other: str, pair: Paired) -> str:
 
 
 def _best_other(panel: Panel, row: str) -> str:
-    """The strongest row beside this one, on the headline's mean: it may be above it."""
+    """The strongest row of other sets, on the headline's mean: it may be above this one."""
     found = {
         other: line.interval.mean
         for other in panel.rows
         if other != row and style.base(other) != "full"
+        and not _repeats(panel, row, other)
         and (line := panel.lines.get((other, panel.scope))) and line.interval
     }  # fmt: skip
     if not found:
         return ""
     best = max(found, key=lambda other: found[other])
     return f" The best other row is {style.look(best).label} with {style.points(found[best])} %."
+
+
+def _repeats(panel: Panel, row: str, other: str) -> bool:
+    """Whether a row is this very set again, or a step 0 that another row names better."""
+    if style.base(other) != "start":
+        return panel.alike(row, other)
+    return any(panel.alike(one, other) for one in panel.rows if style.base(one) != "start")
 
 
 def counts(line: Line) -> str:
@@ -439,7 +478,8 @@ def network_words(panel: Panel) -> str:
     """The headline's mean in words."""
     unseen = panel.scope == MEANS[1]
     names = [name for name, took_part in panel.seen.items() if took_part is not unseen]
-    kind = "it never saw" if unseen else "that took part in condensing"
+    what = " any of these sets" if set(names) & set(panel.mixed) else ""
+    kind = "it never saw" if unseen else f"that took part in condensing{what}"
     if len(names) == 1:
         return f"{names[0]}, the one network {kind}"
     return f"the mean of the {len(names)} networks {kind}"

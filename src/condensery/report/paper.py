@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from condensery.report import style
 from condensery.report.figures import Drawing, dressed, legend_above, panes, slug
 from condensery.report.gather import Gathered
-from condensery.report.panels import Panel
+from condensery.report.panels import Panel, counts
 from condensery.report.published import (
     AVERAGES,
     Published,
@@ -41,10 +41,12 @@ TABLES = {
 FROM_SCRATCH = ("convnet3", "audio_cnn", "lstm")
 AS_RELEASED = "_released"
 LEGEND = (
-    "Mean ± standard deviation over n sets (each the mean of m trainings), in points; an average "
-    "is taken over networks within each set first, so its deviation is that of the average. Bold: "
-    "the best of its block. 'paper': as published, disputed where the data set of a table is."
+    "Mean ± standard deviation over n sets (each the mean of m trainings), in points; with n = 1 "
+    "the deviation is over its m trainings. An average is taken over networks within each set "
+    "first, so its deviation is that of the average. The best of its block is green on the page "
+    "and bold in table.md."
 )
+PAPER = " 'paper': as published, disputed where the data set of a table is."
 
 
 def sections(gathered: Gathered, shown: Sequence[Panel]) -> list[Section]:
@@ -57,9 +59,10 @@ def sections(gathered: Gathered, shown: Sequence[Panel]) -> list[Section]:
         name = group[0].conditions
         table = paper_table(group)
         drawings = [one for panel in group for one in gap_figures(panel, shown)]
+        beside = any("paper" in cell.detail for _, _, cells in table.rows for cell in cells)
         found.append(Section(
             f"Methods by networks: {name}", _lead(group), (table, *_audited(group)),
-            tuple(drawings), legend=LEGEND, name=slug(f"paper {name}"),
+            tuple(drawings), legend=LEGEND + PAPER * beside, name=slug(f"paper {name}"),
         ))  # fmt: skip
     return found
 
@@ -78,7 +81,7 @@ def paper_table(group: Sequence[Panel]) -> Grid:
         named = _rows(panel)
         best = {name: _best(panel, named, name) for name in columns}
         for row in named:
-            cells = tuple(_cell(panel, row, name, best[name] == row) for name in columns)
+            cells = tuple(_cell(panel, row, name, best[name]) for name in columns)
             count = style.count(panel.per_class)
             kind = "condensed" if row in panel.condensed else ""
             named_so = Cell(f"{count} · {style.look(row).label}", "", kind)
@@ -123,10 +126,18 @@ def _ordered(panel: Panel) -> list[str]:
 
 
 def _head(group: Sequence[Panel], name: str) -> Cell:
-    counts = {one.parameters for panel in group for one in panel.records
-              if one.model == name and one.parameters}  # fmt: skip
-    told = " / ".join(f"{count / 1e6:.2f}M" for count in sorted(counts))
+    sizes = {one.parameters for panel in group for one in panel.records
+             if one.model == name and one.parameters}  # fmt: skip
+    told = " / ".join(map(_size, sorted(sizes)))
     return Cell(name, told, "mean" if name in AVERAGES else "")
+
+
+def _size(parameters: int) -> str:
+    """``0.17 M``; of networks so small that this would be nothing, ``4 k``."""
+    if parameters < 1000:
+        return str(parameters)
+    millions = f"{parameters / 1e6:.2f} M"
+    return millions if parameters >= 100_000 else f"{parameters / 1e3:.0f} k"
 
 
 def line_of(panel: Panel, row: str, column: str) -> Line | None:
@@ -143,22 +154,21 @@ def _interval(panel: Panel, row: str, column: str) -> Interval | None:
     return line.interval if line else None
 
 
-def _best(panel: Panel, rows: Sequence[str], column: str) -> str | None:
-    """The row with the highest mean in a column."""
-    told = [(found.mean, row) for row in rows if (found := _interval(panel, row, column))]
-    return max(told)[1] if told else None
+def _best(panel: Panel, rows: Sequence[str], column: str) -> float:
+    """The highest mean in a column; several rows may have it."""
+    return max((found.mean for row in rows if (found := _interval(panel, row, column))), default=0)
 
 
-def _cell(panel: Panel, row: str, column: str, best: bool) -> Cell:
+def _cell(panel: Panel, row: str, column: str, best: float) -> Cell:
     line = line_of(panel, row, column)
     printed = _paper_number(panel, row, column)
     if line is None or line.interval is None:
         return Cell(style.HOLE, printed or "not measured", "hole")
     spread = "" if line.interval.sd is None else f" ± {style.points(line.interval.sd)}"
     mark = panel.mark(row, MEANS.get(column, column))
-    detail = ", ".join(part for part in (line.count, printed) if part)
-    return Cell(f"{style.points(line.interval.mean)}{spread}{mark}", detail,
-                "above" if best else "")  # fmt: skip
+    detail = ", ".join(part for part in (counts(line), printed) if part)
+    kind = "best" if line.interval.mean >= best else ""
+    return Cell(f"{style.points(line.interval.mean)}{spread}{mark}", detail, kind)
 
 
 def _published(panel: Panel) -> Published | None:
@@ -227,10 +237,10 @@ def _audited(group: Sequence[Panel]) -> list[Grid]:
     table = next((found for panel in group if (found := _concerned(panel))), None)
     if table is None:
         return []
-    counts = {_table_name(one.model): one.parameters for panel in group for one in panel.records
-              if one.parameters}  # fmt: skip
+    sizes = {_table_name(one.model): one.parameters for panel in group for one in panel.records
+             if one.parameters}  # fmt: skip
     rows = tuple((str(place), Cell(one.where), (Cell(one.kind), Cell(one.text, "", "words")))
-                 for place, one in enumerate(audit(table, counts)))  # fmt: skip
+                 for place, one in enumerate(audit(table, sizes)))  # fmt: skip
     title = f"What does not fit in the published table ({table.source}), found from its columns"
     return [Grid(title, "where", (Cell("kind"), Cell("what", "", "words")), rows)] if rows else []
 

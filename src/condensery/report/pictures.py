@@ -55,7 +55,8 @@ def album(run: RunFiles, classes: int = MOST_CLASSES) -> Album:
         return Album()
     steps = sorted(run.previews)
     notes = [] if 0 in run.previews else [f"{run.name}: no picture of step 0"]
-    notes += [] if steps[-1] > 0 else [f"{run.name}: no picture after step 0"]
+    ended = steps[-1] > 0 or run.selection
+    notes += [] if ended else [f"{run.name}: no picture after step 0"]
     ends = [step for step in dict.fromkeys((0, steps[-1])) if step in run.previews]
     sheets = []
     for step in ends:
@@ -67,7 +68,7 @@ def album(run: RunFiles, classes: int = MOST_CLASSES) -> Album:
     names, per_class = run.label_names, _per_class(run)
     if not names or not per_class or not any(tiles.values()):
         return Album((), 0, tuple(sheets), tuple(notes))
-    first, last = tiles.get(0, []), tiles.get(steps[-1], []) if steps[-1] > 0 else []
+    first, last = tiles.get(0, []), tiles.get(steps[-1], []) if ended else []
     most = min(len(names), classes, max(len(first), len(last)) // per_class)
     samples = tuple(
         Sample(names[label], _at(first, label * per_class), _at(last, label * per_class))

@@ -16,7 +16,7 @@ class Section:
     """A part of the page with its tables and figures.
 
     Attributes:
-        title: heading, and entry of the page's list of contents.
+        title: heading. What stands before its first colon is its entry in the list of contents.
         lead: what the reader sees here, a sentence or two. legend: small print below.
         grids: tables; they also go to ``table.md`` and, where ``name`` is given, to ``NAME.csv``.
         drawings: figures; each is also saved as ``.png`` and ``.svg``.
@@ -35,6 +35,27 @@ class Section:
     open: bool = True
     name: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def short(self) -> str:
+        """Its name in a list: without the conditions that tell it from sections like it."""
+        return self.title.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What a page is, where whoever draws it knows more of that than its records tell.
+
+    Attributes:
+        title: of the page; empty: methods and data. subtitle: what stands below it first.
+        command: makes all of it again; stands before the commands of single runs.
+        evaluated: whether an evaluation was meant. Where not, that there is none is no alarm.
+    """
+
+    title: str = ""
+    subtitle: tuple[str, ...] = ()
+    command: str = ""
+    evaluated: bool = True
 
 
 Maker = Callable[[Gathered, Sequence[Panel]], list[Section]]

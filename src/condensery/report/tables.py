@@ -12,7 +12,7 @@ from typing import Any
 
 from condensery.records import Record
 from condensery.report import style
-from condensery.report.panels import AGAINST, Claim, Panel, counts
+from condensery.report.panels import Claim, Panel, counts
 from condensery.statistics import Line
 
 LEGEND = (
@@ -143,7 +143,8 @@ def cost_values(panel: Panel, row: str) -> tuple[list[int], list[int], float | N
 
 def differences(panel: Panel, row: str) -> Grid:
     """A condensed row against Random, packed Random and its start, network by network."""
-    against = [one for one in AGAINST if panel.counterpart(row, one) or one != "random packed"]
+    against = [one for one in panel.against(row)
+               if panel.counterpart(row, one) or one != "random packed"]  # fmt: skip
     heads = tuple(Cell(f"against {style.look(one).label}") for one in against)
     rows = []
     for name in [*panel.seen, *panel.means, "worst"]:
@@ -164,7 +165,8 @@ def headline(panel: Panel) -> Grid:
              for one in columns]  # fmt: skip
     rows = []
     for row in panel.condensed:
-        for against in ("random packed" if panel.packs(row) else "random", "start"):
+        random = "random packed" if panel.packs(row) else "random"
+        for against in (one for one in panel.against(row) if one in (random, "start")):
             cells = tuple(_short_gap(panel, row, against, one) for one in columns)
             title = Cell(style.look(row).label, f"over {style.spoken(against)}", "condensed")
             rows.append((f"{row} over {against}", title, cells))
@@ -287,7 +289,8 @@ def _markdown_grid(grid: Grid) -> str:
 def _join(cell: Cell) -> str:
     if cell.kind.startswith("hole"):
         return cell.text
-    return f"{cell.text} ({cell.detail})" if cell.detail else cell.text
+    text = f"**{cell.text}**" if cell.kind == "best" else cell.text
+    return f"{text} ({cell.detail})" if cell.detail else text
 
 
 def _escape(text: str) -> str:

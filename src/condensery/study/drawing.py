@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +10,26 @@ from condensery.errors import unknown
 from condensery.report import published
 from condensery.report.arms import arms_table, largest_gradients
 from condensery.report.gather import RunFiles, read_run
-from condensery.report.sections import Section
-from condensery.study.plan import Study, cells
+from condensery.report.sections import Heading, Section
+from condensery.study.plan import SIZES, Study, cells, names
+from condensery.study.reading import sized
 
 Part = Callable[[Study, list[RunFiles]], list[Section]]
+
+
+def heading(study: Study, out: Path) -> Heading:
+    """Which study a page is of, and the command that runs it again.
+
+    Args:
+        study: one that comes along is known by its values. out: its directory.
+    """
+    known = ((name, size) for name in names() for size in SIZES if sized(name, size) == study)
+    name, size = next(known, ("PLAN.toml", "SIZE"))  # of a plan of one's own the file is not told
+    source = (study.source,) if study.source else ()
+    told = () if size == "SIZE" else (f"size {size}",)
+    place = shlex.quote(f"runs/{out.resolve().name}")
+    command = f"condensery study {name} --size {size} --out {place}"
+    return Heading(study.title, (*source, *told), command, evaluated=bool(study.models))
 
 
 def sections(study: Study, out: Path) -> list[Section]:
@@ -74,7 +91,8 @@ def _by_problem(
                    and f"-ipc{per_class}/" in run.name]  # fmt: skip
             title = f"{study.title}: {Path(data).name}, {per_class} per class"
             beside = paper if paper is not None and Path(data).name == paper.data else None
-            found += arms_table(own, title, against, study.about, beside)
+            planned = {arm.name: arm.note for arm in study.arms}
+            found += arms_table(own, title, against, study.about, beside, planned)
     return found
 
 

@@ -10,7 +10,7 @@ from condensery.artefact.files import write_json
 from condensery.errors import UsageError
 from condensery.report import report
 from condensery.report.gather import PLAN, run_directories
-from condensery.study.drawing import sections
+from condensery.study.drawing import heading, sections
 from condensery.study.plan import Study, cells
 from condensery.study.reading import restored
 from condensery.study.run import MARK
@@ -56,4 +56,4 @@ def redraw(out: Path, page: Path) -> Path:
     if not there:
         raise UsageError(f"nothing of the study in {out} is finished yet: let it go on")
     ordered = sorted(there, key=lambda one: places.get(one, len(places)))
-    return report(ordered, page, sections(study, out))
+    return report(ordered, page, sections(study, out), heading(study, out))

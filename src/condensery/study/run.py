@@ -27,7 +27,7 @@ from condensery.models import PeerSpec
 from condensery.presets import Plan
 from condensery.records import Record
 from condensery.report import report
-from condensery.study.drawing import check_parts, sections
+from condensery.study.drawing import check_parts, heading, sections
 from condensery.study.left import Left, condensing, judging, sets_beside, trainings
 from condensery.study.plan import Cell, Study, cells
 
@@ -83,7 +83,8 @@ def run(
             failed[cell.name] = why
             tell(f"evaluate {number}/{len(chosen)}: {cell.name} failed: {why}")
     there = [out / cell.name for cell in cells(study) if (out / cell.name / MARK).is_file()]
-    page = report(there, out / "report", sections(study, out)) if there else None
+    page = (report(there, out / "report", sections(study, out), heading(study, out))
+            if there else None)  # fmt: skip
     if failed:
         raise RunError(_failed(failed, len(chosen), page))
     return page
