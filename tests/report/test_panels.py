@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from condensery.report.commands import evaluate_command
+from condensery.report.comparison import gap_bars
 from condensery.report.panels import DRAWS, panels
 from condensery.report.tables import beside, differences, markdown
 from report.runs import grid, record
@@ -327,6 +328,8 @@ def test_a_selection_is_its_own_step_zero_and_no_row_beside_itself() -> None:
     assert "best other row is class means" in claim.numbers
     assert [one.text for one in differences(panel, "random (run) [r]").heads] == ["against Random"]
     assert {against for _, against, _ in panel.gaps} == {"random"}
+    drawn = gap_bars(panel, "random (run) [r]", "gap")
+    assert drawn is not None and drawn.title == "random (run) [r]: gap to Random"
     assert "draws: Random 3;" in panel.few
 
 

@@ -102,7 +102,8 @@ def gap_bars(panel: Panel, row: str, name: str) -> Drawing | None:
     alt = (f"Bars of the difference in accuracy between {label} and {listed(against)} on "
            f"{', '.join(models)}; the numbers are in the table of differences.")  # fmt: skip
     caption = f"Right of 0: {label} is better. An interval that holds 0 shows no difference."
-    return Drawing(name, f"{label}: gap to Random and to its own start", caption, alt,
+    start = " and to its own start" if "start" in panel.against(row) else ""
+    return Drawing(name, f"{label}: gap to Random{start}", caption, alt,
                    _differences(panel, bars))  # fmt: skip
 
 
