@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,10 @@ def short_plan(tmp_path: Path) -> Path:
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is measured: a step or training takes two seconds."""
     monkeypatch.setattr(estimate, "_apart", lambda *given: (2.0, 1, 0.0, 0.5, False))
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No page is drawn, which takes most of a short study's time."""
+    module = sys.modules["condensery.study.run"]  # its package calls a function so
+    monkeypatch.setattr(module, "report", lambda there, out, *rest, **named: out / "report.html")

@@ -39,7 +39,11 @@ def test_the_time_left_is_what_is_missing_at_what_its_kind_took() -> None:
 
 
 def test_a_study_says_the_hours_first_and_then_what_is_left(
-    short_plan: Path, tmp_path: Path, quickly: None, capsys: pytest.CaptureFixture[str]
+    short_plan: Path,
+    tmp_path: Path,
+    quickly: None,
+    undrawn: None,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["study", str(short_plan), "--size", "mini", "--out", str(tmp_path / "out")]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -52,38 +56,53 @@ def test_a_study_says_the_hours_first_and_then_what_is_left(
     assert again == 0 and "0 cells to run" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("after", [2, 6])
 def test_a_study_that_is_killed_with_its_workers_goes_on_and_repeats_nothing(
-    after: int, short_plan: Path, tmp_path: Path
+    short_plan: Path, tmp_path: Path
 ) -> None:
+    """Killed twice: while sets are made, and while they are judged."""
     out = tmp_path / "out"
     command = [sys.executable, "-m", "condensery", "study", str(short_plan), "--size", "mini",
                "--out", str(out), "--workers", "2", "--patience", "0"]  # fmt: skip
-    killed = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert killed.stdout is not None
-    for _ in range(after):  # lines: four sets, then four runs that are judged
-        killed.stdout.readline()
-    killed.kill()
-    killed.communicate()
-    before = {path: path.read_text() for path in out.rglob("records.jsonl")}
-    marks = {path: path.stat().st_mtime_ns for path in out.rglob(MARK)}
-    assert len(marks) >= min(after, 4)
+    for last in ("condense 2/4", "evaluate 2/4"):
+        before, marks = kept(out)
+        killed = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert killed.stdout is not None
+        said = []
+        while not said or not said[-1].startswith(last):
+            said.append(killed.stdout.readline())
+            assert said[-1], "it ended too early"
+        killed.kill()
+        killed.communicate()
+        nothing_is_repeated(out, before, marks, said)
+    before, marks = kept(out)
+    assert len(marks) == 4 and before
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
-    said = [line for line in done.stdout.splitlines() if line.startswith("condense ")]
-    assert len(said) == 4 - len(marks), "a finished set was made again"
-    assert all(path.stat().st_mtime_ns == when for path, when in marks.items())
+    nothing_is_repeated(out, before, marks, done.stdout.splitlines())
     for cell in study.cells(study.read(short_plan, "mini")):
         place = out / cell.name
         steps = [json.loads(line)["step"] for line in
                  (place / "events.jsonl").read_text().splitlines()]  # fmt: skip
         assert steps == list(range(1, len(steps) + 1)) and steps
-        text = (place / "records.jsonl").read_text()
-        kept = before.get(place / "records.jsonl", "")
-        assert text.startswith(kept[: kept.rfind("\n") + 1])
         keys = [one.key() for one in read(place / "records.jsonl")]
         assert len(keys) == len(set(keys)) == (3 if cell.first else 2)
     assert not list(out.rglob("*.tmp"))
+
+
+def kept(out: Path) -> tuple[dict[Path, str], dict[Path, int]]:
+    """Records, and when each finished set was marked so."""
+    records = {path: path.read_text() for path in out.rglob("records.jsonl")}
+    return records, {path: path.stat().st_mtime_ns for path in out.rglob(MARK)}
+
+
+def nothing_is_repeated(
+    out: Path, before: dict[Path, str], marks: dict[Path, int], said: list[str]
+) -> None:
+    made = [line for line in said if line.startswith("condense ")]
+    assert len(made) <= 4 - len(marks), "a finished set was made again"
+    assert all(path.stat().st_mtime_ns == when for path, when in marks.items())
+    for path, text in before.items():
+        assert path.read_text().startswith(text[: text.rfind("\n") + 1])
 
 
 FAILING = """
@@ -106,14 +125,12 @@ preset = "smoke"
 """
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_cell_that_fails_leaves_a_hole_and_ends_no_other(
-    workers: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], undrawn: None
 ) -> None:
     plan, out = tmp_path / "failing.toml", tmp_path / "out"
     plan.write_text(FAILING)
-    command = ["study", str(plan), "--size", "mini", "--out", str(out), "--patience", "0",
-               "--workers", workers]  # fmt: skip
+    command = ["study", str(plan), "--size", "mini", "--out", str(out), "--patience", "0"]
     assert main(command) == 1
     told = capsys.readouterr()
     assert "condense 1/2: digits/wild-ipc1/0 failed: " in told.out
@@ -148,7 +165,7 @@ def test_an_unknown_recipe_among_several_is_said_when_the_plan_is_read(tmp_path:
 
 
 def test_a_network_that_fails_keeps_no_other_from_judging(
-    short_plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undrawn: None
 ) -> None:
     mine = study.read(short_plan, "mini")
     mine = replace(mine, models=(PeerSpec("mlp"), PeerSpec("lenet"), PeerSpec("convnet2_w8")))

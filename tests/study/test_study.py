@@ -147,6 +147,7 @@ def test_a_study_of_data_that_are_not_here_says_so_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_finished_cell_is_neither_condensed_nor_trained_again(
     plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +163,7 @@ def test_a_finished_cell_is_neither_condensed_nor_trained_again(
     assert before == {path: path.read_bytes() for path in out.rglob("records.jsonl")}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_cell_of_an_older_version_that_lacks_a_setting_is_taken_for_done(
     plan: Path, tmp_path: Path
 ) -> None:
@@ -178,6 +180,7 @@ def test_a_cell_of_an_older_version_that_lacks_a_setting_is_taken_for_done(
     assert not [line for line in told if line.startswith("condense")]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_another_size_or_an_edited_plan_is_not_taken_for_done(plan: Path, tmp_path: Path) -> None:
     mine, out = replace(study.read(plan, "mini"), models=()), tmp_path / "out"
     study.run(mine, out, only="none-ipc1/0", tell=lambda line: None)
@@ -224,6 +227,7 @@ def test_only_runs_the_cells_that_are_named(plan: Path, tmp_path: Path) -> None:
         study.run(study.read(plan, "mini"), out, only="all")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_two_workers_make_the_sets_of_one(plan: Path, tmp_path: Path) -> None:
     mine = replace(study.read(plan, "mini"), models=())
     study.run(mine, tmp_path / "one", tell=lambda line: None)
@@ -233,6 +237,7 @@ def test_two_workers_make_the_sets_of_one(plan: Path, tmp_path: Path) -> None:
         assert torch.equal(one.stored["pixels"], two.stored["pixels"])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_baselines_stand_beside_the_first_arm_only(plan: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     study.run(study.read(plan, "mini"), out, tell=lambda line: None)
@@ -241,6 +246,7 @@ def test_baselines_stand_beside_the_first_arm_only(plan: Path, tmp_path: Path) -
     assert rows == {"both": {"random", "start", "hmdc"}, "none": {"start", "hmdc"}}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_baselines_stand_beside_another_arm_where_the_first_is_not_run(
     plan: Path, tmp_path: Path
 ) -> None:
@@ -255,6 +261,7 @@ def test_baselines_stand_beside_another_arm_where_the_first_is_not_run(
     assert [one.first for one in study.chosen_cells(mine, "none-ipc1/1")] == [True]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_random_is_drawn_ten_times_over_all_seeds_unless_the_plan_says_how_often(
     plan: Path, tmp_path: Path
 ) -> None:
@@ -548,6 +555,7 @@ def test_on_larger_images_hmdc_runs_a_quarter_and_dream_in_larger_proportion() -
     assert steps == {"hmdc": 2_500, "dream": 60_000}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_killed_study_goes_on(plan: Path, tmp_path: Path) -> None:
     mine, out = study.read(plan, "mini"), tmp_path / "out"
     calls = []
