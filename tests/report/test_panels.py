@@ -351,6 +351,7 @@ def test_networks_that_took_part_in_some_sets_only_are_not_said_to_have_made_eac
     other = [replace(one, row="dream", seen=one.model == "convnet3") for one in own]
     (panel,) = panels([*own, *other])
     assert panel.mixed == ("vit_mini",)
+    assert "● holds of some of these sets only for vit_mini" in markdown([panel])
     words = "the mean of the 2 networks that took part in condensing any of these sets"
     assert all(words in one.numbers for one in panel.claims)
     (panel,) = panels(own)

@@ -222,6 +222,19 @@ class Panel:
             return style.FAILED
         return style.STAR if (row, model) in self.stars else ""
 
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader of the numbers should know beside the legend, a sentence or two each."""
+        return [one for one in (self.few, self.finite, self.ended, self.shared) if one]
+
+    @property
+    def shared(self) -> str:
+        """Which networks took part in making some of the sets only; empty where none did."""
+        if not self.mixed:
+            return ""
+        return (f"{style.SEEN} holds of some of these sets only for {joined(list(self.mixed))}, "
+                f"counted as seen for all.")  # fmt: skip
+
     @cached_property
     def ended(self) -> str:
         """How many trainings ended early; empty where none did."""
@@ -355,8 +368,6 @@ def _panel(key: tuple[Any, ...], held: list[Record]) -> Panel:
         seen.setdefault(one.model, set()).add(one.seen)
     mixed = [name for name, kinds in seen.items() if len(kinds) > 1]
     if mixed:
-        notes.append(f"{', '.join(mixed)} took part in making some of these sets only; counted as "
-                     f"seen for all rows")  # fmt: skip
         kept = [dataclasses.replace(one, seen=True in seen[one.model]) for one in kept]
     data, per_class, recipe, split, labels = key
     return Panel(data, per_class, recipe, split, tuple(kept), notes, labels, mixed=tuple(mixed))

@@ -237,7 +237,7 @@ def markdown(shown: Sequence[Panel]) -> str:
         parts += [f"## {_escape(panel.title)}", *map(_claim, panel.claims)]
         parts += [_markdown_grid(headline(panel))] if panel.condensed else []
         parts += [_markdown_grid(results(panel)), LEGEND]
-        parts += [one for one in (panel.few, panel.finite, panel.ended) if one]
+        parts += panel.remarks
         told = intervals(panel)
         if told is not None:
             parts += [f"### {_escape(told.caption)}", _markdown_grid(told), INTERVAL_LEGEND]

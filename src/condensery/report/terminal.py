@@ -30,8 +30,8 @@ def terminal_table(records: Iterable[Record]) -> Table:
     for panel in shown:
         whole.add_row(Text(panel.title, "bold"))
         whole.add_row(_terminal_results(panel))
-        said = (_shared(panel) + LEGEND, panel.few, panel.finite, panel.ended)
-        whole.add_row(Text(" ".join(filter(None, said)), "dim"))
+        said = (_shared(panel) + LEGEND, *panel.remarks)
+        whole.add_row(Text(" ".join(said), "dim"))
         for grid in beside(panel):
             whole.add_row(Text(grid.caption, "bold"))
             whole.add_row(_terminal_results(panel.beside or panel))
