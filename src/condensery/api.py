@@ -37,7 +37,7 @@ from condensery.methods import METHODS, Method, name_of
 from condensery.methods.base import Info
 from condensery.models import PeerSpec
 from condensery.presets import PRESETS, Plan
-from condensery.records import Record, circumstances, read
+from condensery.records import Record, by_training, circumstances, read
 
 
 def condense(
@@ -231,17 +231,14 @@ def evaluate(
     place, found = pick_device(device), list[Record]()
     runs = _runs(subject, data, data_dir, rows, draws, taught, modules)
     named = [usual_networks(run.modality) if models is None else models for run, _ in runs]
-    cells = [
-        search.trainings(run.sets(), len(own), len(seeds), trials)
-        for (run, _), own in zip(runs, named, strict=True)
-    ]
     files = {run.records_file for run, _ in runs if run.records_file is not None}
-    there = [one for file in files for one in read(file)]
+    known = by_training(one for file in files for one in read(file))
     ways = [(number, one) for number in range(len(runs)) for one in recipes]
-    counts = [cells[number] for number, _ in ways]
+    counts = [search.trainings(runs[number][0].sets(), len(named[number]), len(seeds), trials)
+              for number, _ in ways]  # fmt: skip
     for turn, (number, way) in enumerate(ways):
         run, problem = runs[number]
-        found += measure(
+        made = measure(
             run.rows,
             problem,
             named[number],
@@ -259,8 +256,10 @@ def evaluate(
             workers=workers,
             labels=taught,
             precision=precision,
-            known=[*there, *found],
+            known=known,
         )
+        known |= by_training(made)
+        found += made
     return found
 
 

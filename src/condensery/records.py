@@ -118,6 +118,11 @@ class Record:
         )  # fmt: skip
 
 
+def by_training(records: Iterable[Record]) -> dict[str, Record]:
+    """Records of sets that are known by their fingerprint, the last of each ``training``."""
+    return {one.training(): one for one in records if one.fingerprint}
+
+
 def append(path: Path, records: Iterable[Record]) -> None:
     """Add records to a JSON-lines file, each on disk before the next begins.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -11,8 +12,9 @@ import torch
 from condensery import models
 from condensery.errors import UsageError
 from condensery.evaluate import Override, Recipe, Schedule, evaluate, grid, name_of, precision
+from condensery.evaluate.train import Diverged
 from condensery.models.backbone import PeerSpec
-from condensery.records import Record, newest, read
+from condensery.records import Record, by_training, newest, read
 
 SHORT = Recipe("short", updates=4, batch=64, lr=0.02)
 MODELS = ["mlp", "convnet_mini"]
@@ -153,6 +155,11 @@ def test_a_loss_that_is_not_finite_gives_the_last_finite_weights_and_ends_no_oth
     assert again == found and len(trainings) == before, "no other try of a seed that failed"
 
 
+def test_a_loss_that_is_not_finite_is_told_by_another_process_too():
+    sent = pickle.loads(pickle.dumps(Diverged(3, 10)))
+    assert sent.epoch == 3 and "in epoch 3 of 10" in str(sent)
+
+
 def test_a_network_that_fails_late_is_tested_as_it_was_before_that_epoch(problem, rows):
     one_row = {"ours": rows["ours"][:1]}
     steady = evaluate(one_row, problem, ["mlp"], recipe=replace(SHORT, updates=3), seeds=(0,))
@@ -172,7 +179,7 @@ def test_what_another_run_measured_on_the_same_set_is_taken_over(
     first = evaluate({"mean": [(0, same)]}, problem, MODELS, recipe=SHORT, seeds=(0, 1))
     assert len(trainings) == 4
     out = tmp_path / "records.jsonl"
-    given = {"recipe": SHORT, "seeds": (0, 1), "out": out, "known": first}
+    given = {"recipe": SHORT, "seeds": (0, 1), "out": out, "known": by_training(first)}
     second = evaluate({"mean": [(1, same)]}, problem, MODELS, **given, seen={"mlp"})
     assert len(trainings) == 4
     assert [one.accuracy for one in second] == [one.accuracy for one in first]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -67,6 +66,7 @@ def run(arguments: Sequence[str]) -> None:
     if given is None:
         return
     from condensery.api import evaluate
+    from condensery.engine.progress import Counted
 
     values = dict(given.values)
     use_threads(values.pop("threads", None))
@@ -77,8 +77,9 @@ def run(arguments: Sequence[str]) -> None:
     by_class, wanted = values.pop("by_class", False), values.pop("measure", ())
     values |= _labels(values)
     _check_measures(directories, wanted)
-    with Told() as told:
-        records = evaluate(directories, **values, on_record=told)
+    with Counted("evaluate", "training") as shown:
+        records = evaluate(directories, **values,
+                           on_record=lambda _, done, of: shown.count(done, of))  # fmt: skip
     _print(directories, records, by_class)
     _measure(directories, wanted, values)
     common = Path("runs/report") if len(directories) > 1 else directories[0] / "report"
@@ -184,28 +185,6 @@ def options() -> tuple[Option, ...]:
         BY_CLASS,
         DEBUG,
     )  # fmt: skip
-
-
-class Told:
-    """Progress from cell to cell. A context manager, called like ``on_record``."""
-
-    def __init__(self) -> None:
-        from condensery.engine.progress import Progress
-
-        self.of, self.began = 1, time.perf_counter()
-        self.progress = Progress("evaluate", lambda done, _: done / self.of, unit="training")
-
-    def __enter__(self) -> Told:
-        self.progress.__enter__()
-        return self
-
-    def __exit__(self, *told: Any) -> None:
-        self.progress.__exit__(*told)
-
-    def __call__(self, record: Record, done: int, of: int) -> None:
-        """One cell is measured."""
-        self.of = of
-        self.progress.show(done, time.perf_counter() - self.began)
 
 
 def _labels(values: dict[str, Any]) -> dict[str, Any]:

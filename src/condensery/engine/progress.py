@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 Part = Callable[[int, float], float]
 
@@ -35,7 +35,7 @@ class Progress:
         self.began: tuple[float, float] | None = None
         self.said = time.perf_counter()
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if not self.quiet and not self.plain and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, TextColumn
@@ -93,6 +93,23 @@ class Progress:
         if gained <= 0:
             return "measuring"
         return f"{duration((1 - part) * spent / gained)} left"
+
+
+class Counted(Progress):
+    """Progress of things whose number is told as they are done.
+
+    Args:
+        name: what runs. unit: what is counted. every: seconds between plain lines.
+    """
+
+    def __init__(self, name: str, unit: str, every: float = 15.0) -> None:
+        super().__init__(name, lambda done, _: done / self.of, every=every, unit=unit)
+        self.of, self.since = 1, time.perf_counter()
+
+    def count(self, done: int, of: int) -> None:
+        """So many are done of so many."""
+        self.of = of
+        self.show(done, time.perf_counter() - self.since)
 
 
 def duration(seconds: float) -> str:

@@ -66,7 +66,7 @@ def evaluate(
     choices: Choices | None = None,
     tolerant: bool = False,
     precision: Precision = "float32",
-    known: Sequence[Record] = (),
+    known: Mapping[str, Record] | None = None,
 ) -> list[Record]:
     """Train fresh networks on each set and test them, cell by cell.
 
@@ -106,8 +106,8 @@ def evaluate(
             weights; for trials.
         precision: of testing, network by network, see ``condensery.evaluate.precision``; training
             has 32 bits. Records in any precision serve ``auto``, the others their own alone.
-        known: records of other runs; where one tells of the very same training (``full`` is one set
-            for all runs), its numbers are taken over.
+        known: records of other runs by ``Record.training``; where one tells of the very same
+            training (``full`` is one set for all runs), its numbers are taken over.
 
     Returns:
         One record a cell, also of those that were there already, in the order of the cells. Where a
@@ -133,7 +133,7 @@ def evaluate(
     last = list(rows.values())[-1][0][1]  # the condensed set
     grid.condensed = len(last) * last.codec.multiplies
     cells = list(_cells(rows, specs, seeds))
-    board = _Board(grid, out, known)
+    board = _Board(grid, out, known or {})
     found = {place: old for place, cell in enumerate(cells) if (old := board.there(cell))}
     missing = [place for place in range(len(cells)) if place not in found]
     if missing:
@@ -346,10 +346,9 @@ class Grid:
 class _Board:
     """What is in the file of records by now; jobs that share it look again when it has grown."""
 
-    def __init__(self, grid: Grid, out: Path | None, known: Sequence[Record] = ()) -> None:
-        self.grid, self.out = grid, out
+    def __init__(self, grid: Grid, out: Path | None, known: Mapping[str, Record]) -> None:
+        self.grid, self.out, self._known = grid, out, known
         self._read, self._size = dict[tuple[Any, ...], Record](), -1
-        self._known = {one.training(): one for one in known if one.fingerprint}
 
     def there(self, cell: Cell) -> Record | None:
         """The record of this cell, if it was of this very set, by these very values."""

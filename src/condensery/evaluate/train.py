@@ -40,7 +40,11 @@ class Diverged(RunError):
     def __init__(self, epoch: int, epochs: int) -> None:
         super().__init__(f"the loss is not finite in epoch {epoch} of {epochs}: lower its rate in "
                          f"the recipe")  # fmt: skip
-        self.epoch = epoch
+        self.epoch, self.epochs = epoch, epochs
+
+    def __reduce__(self) -> tuple[type[Diverged], tuple[int, int]]:
+        """Its own arguments, so that it comes whole out of another process."""
+        return type(self), (self.epoch, self.epochs)
 
 
 def train_network(

@@ -16,7 +16,7 @@ import torch
 from condensery import api
 from condensery.artefact.files import write_json
 from condensery.data import Problem, load_problem
-from condensery.engine.progress import Progress
+from condensery.engine.progress import Counted, Progress
 from condensery.errors import CondenseryError, RunError, UsageError
 from condensery.evaluate import name_of
 from condensery.evaluate.precision import Precision
@@ -309,15 +309,12 @@ def _evaluate(
     models: Sequence[PeerSpec],
 ) -> None:
     kinds = {name_of(model): judging(cell, model) for model in study.models}
-    begin, of = time.perf_counter(), 1
 
-    def measured(record: Record, done: int, count: int) -> None:
-        nonlocal of
-        of = count
+    def measured(record: Record, done: int, of: int) -> None:
         left.done(kinds[record.model], record.seconds)
-        shown.show(done, time.perf_counter() - begin)
+        shown.count(done, of)
 
-    with Progress(cell.name, lambda done, _: done / of, every=SILENCE, unit="training") as shown:
+    with Counted(cell.name, "training", SILENCE) as shown:
         api.evaluate(
             place, models=models, recipe=study.recipe, epochs=study.epochs,
             updates=study.updates, seeds=study.evaluation_seeds, draws=study.random_draws,
