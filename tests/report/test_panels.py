@@ -356,3 +356,12 @@ def test_networks_that_took_part_in_some_sets_only_are_not_said_to_have_made_eac
     assert all(words in one.numbers for one in panel.claims)
     (panel,) = panels(own)
     assert "that took part in condensing (" in panel.claims[0].numbers
+
+
+def test_a_set_that_is_its_own_step_0_is_not_said_to_be_above_random() -> None:
+    five = [[60.0], [61.0], [62.0], [60.5], [61.5]]
+    cells = {("hmdc", "mlp"): five, ("start", "mlp"): five, ("random", "mlp"): [[20.0]] * 5}
+    same = [replace(one, fingerprint=f"{one.row.replace('start', 'hmdc')} {one.replicate}")
+            for one in grid(cells, seen=False)]  # fmt: skip
+    (told,) = panels(same)[0].claims
+    assert told.state == "not" and "own step 0" in told.verdict

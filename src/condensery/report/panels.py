@@ -390,6 +390,9 @@ def claim(panel: Panel, row: str) -> Claim:
         return Claim(row, "hole", numbers, "No claim is made.")
     if holes:
         return Claim(row, "hole", numbers, f"No claim is made: {'; '.join(holes)}.")
+    if panel.unmoved(row):
+        return Claim(row, "not", numbers, "No claim is made: above Random means above its own "
+                     "step 0 too, which this set is.")  # fmt: skip
     least = min(pair.n for pair in held.values())
     if any(pair.unit != "sets" for pair in held.values()):
         return Claim(row, "open", numbers, "One condensed set (n = 1): nothing is said of other "
