@@ -342,3 +342,10 @@ def test_a_timm_network_without_intermediates_is_tapped_at_its_last_map(
     assert torch.allclose(reading.logits, whole.logits, atol=1e-6)
     assert len(reading.taps) == 1
     assert torch.allclose(reading.taps[0].spatial, whole.taps[-1].spatial, atol=1e-6)
+
+
+def test_a_mistyped_network_is_told_which_names_are_close_each_once() -> None:
+    with pytest.raises(UsageError, match="unknown model 'resnet81'; did you mean") as told:
+        entry("resnet81")
+    close = str(told.value).partition("did you mean ")[2].partition("?")[0].split(", ")
+    assert "resnet18" in close and len(set(close)) == len(close)

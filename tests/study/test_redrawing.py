@@ -11,7 +11,7 @@ import pytest
 from condensery import study
 from condensery.cli import main
 from condensery.report.gather import PLAN
-from condensery.study.drawing import heading
+from condensery.study.drawing import heading, sections
 from condensery.study.reading import restored
 
 
@@ -88,9 +88,21 @@ def test_a_page_names_its_study_and_the_command_that_runs_it_again(tmp_path: Pat
     assert table.evaluated and table.command.startswith("condensery study table1 --size smoke")
 
 
-def test_of_a_plan_of_ones_own_the_command_leaves_its_file_to_the_reader(
+def test_the_command_of_a_plan_of_ones_own_names_its_file_without_its_folder(
     short_plan: Path, tmp_path: Path
 ) -> None:
     mine = heading(study.read(short_plan, "mini"), tmp_path / "out")
-    assert mine.title == "Mine" and mine.subtitle == ()
-    assert mine.command == "condensery study PLAN.toml --size SIZE --out runs/out"
+    assert mine.title == "Mine" and mine.subtitle == ("size mini",)
+    assert mine.command == f"condensery study {short_plan.name} --size mini --out runs/out"
+    study.keep(study.read(short_plan, "mini"), tmp_path)
+    assert heading(study.kept(tmp_path), tmp_path / "out") == mine
+    built = study.Study((study.Arm("random"),))
+    command = heading(built, tmp_path / "out").command
+    assert command == "condensery study PLAN.toml --size SIZE --out runs/out"
+
+
+def test_figure5_with_one_side_says_on_the_page_what_is_missing(tmp_path: Path) -> None:
+    plan = study.read("figure5", "smoke")
+    (hole,) = sections(plan, tmp_path)
+    assert "Not drawn yet" in hole.lead and hole.lead.endswith("Finished so far: none.")
+    assert not hole.drawings and not hole.grids

@@ -291,6 +291,7 @@ def test_settings_have_the_types_of_the_method_and_steps_their_proportion(plan: 
     ("old", "new", "message"),
     [
         ("seeds = [0, 1]", "sedes = [0, 1]", "field of a plan 'sedes'; did you mean seeds"),
+        ("seeds = [0, 1]", 'seeds = [0]\ncalled = "a"', "unknown field of a plan 'called'"),
         ("seeds = [0, 1]", "seeds = [0, 0]", "seeds names 0 twice"),
         ("seeds = [0, 1]", "seeds = []", "seeds is empty"),
         ("seeds = [0, 1]", "seeds = [-1]", "seeds count from 0; got -1"),

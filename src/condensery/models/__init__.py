@@ -148,7 +148,7 @@ def entry(name: str) -> Entry:
     kind = timm_net.family_of(name)
     if kind is not None:
         return Entry(timm_net.timm_plan, f"timm {name}", kind, "stages or blocks")
-    names = [*MODELS, *timm_net.known()]
+    names = list(dict.fromkeys([*MODELS, *timm_net.known()]))  # some are in both
     close = difflib.get_close_matches(name, names, n=4, cutoff=0.5) or list(MODELS)
     raise UsageError(f"unknown model {name!r}; did you mean {', '.join(close)}? "
                      f"(condensery list models)")  # fmt: skip

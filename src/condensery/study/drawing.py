@@ -11,8 +11,7 @@ from condensery.report import published
 from condensery.report.arms import arms_table, largest_gradients
 from condensery.report.gather import RunFiles, read_run
 from condensery.report.sections import Heading, Section
-from condensery.study.plan import SIZES, Study, cells, names
-from condensery.study.reading import sized
+from condensery.study.plan import Study, cells
 
 Part = Callable[[Study, list[RunFiles]], list[Section]]
 
@@ -21,19 +20,19 @@ def heading(study: Study, out: Path) -> Heading:
     """Which study a page is of, and the command that runs it again.
 
     Args:
-        study: one that comes along is known by its values. out: its directory.
+        study: one that was read knows how it was called. out: its directory.
     """
-    known = ((name, size) for name in names() for size in SIZES if sized(name, size) == study)
-    name, size = next(known, ("PLAN.toml", "SIZE"))  # of a plan of one's own the file is not told
+    called = study.called or "PLAN.toml --size SIZE"
     source = (study.source,) if study.source else ()
-    told = () if size == "SIZE" else (f"size {size}",)
+    size = study.called.rpartition(" ")[2]
+    told = (f"size {size}",) if size else ()
     place = shlex.quote(f"runs/{out.resolve().name}")
-    command = f"condensery study {name} --size {size} --out {place}"
+    command = f"condensery study {called} --out {place}"
     return Heading(study.title, (*source, *told), command, evaluated=bool(study.models))
 
 
 def sections(study: Study, out: Path) -> list[Section]:
-    """The parts that the study asks for; a part without its runs draws nothing.
+    """The parts that the study asks for; one whose runs are missing says so, or draws nothing.
 
     Raises:
         UsageError: an unknown part.
@@ -64,7 +63,12 @@ def figure5(study: Study, runs: list[RunFiles]) -> list[Section]:
         sides.setdefault((data, arm.rpartition("-ipc")[2], seed), {})[run.arm] = run
     pairs = next((both for both in sides.values() if {"with", "without"} <= set(both)), None)
     if pairs is None:
-        return []
+        there = ", ".join(run.name for run in runs) or "none"
+        return [Section(
+            "Largest gradients: with and without the balance",
+            "Not drawn yet: this figure compares a run with the balance to one without, of one "
+            f"data set, size and seed. Finished so far: {there}.",
+        )]  # fmt: skip
     every = pairs["with"].settings.get("fields", {}).get("restart_every", 100)
     return largest_gradients(pairs, int(every))
 

@@ -52,6 +52,8 @@ class Study:
         draws: of the random rows beside each run; None: as many as make ten over all seeds.
         draw: parts of the page besides the ordinary report; see ``condensery.study.drawing.PARTS``.
         title, about, source: for people.
+        called: plan and size as they were asked for, ``mine.toml --size mini``; no field of a
+            plan's file: who reads it sets it.
     """
 
     arms: tuple[Arm, ...]
@@ -72,6 +74,7 @@ class Study:
     title: str = ""
     about: str = ""
     source: str = ""
+    called: str = ""
 
     @property
     def random_draws(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tomllib
 import typing
 from collections.abc import Mapping, Sequence
@@ -30,17 +31,18 @@ def read(name: str | Path, size: str = "paper") -> Study:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{where} is no TOML: {error}") from None
+    called = f"{shlex.quote(Path(name).name)} --size {size}"
     base = found.pop("base", None)
     sizes = found.pop("size", {})
     if size not in SIZES:
         raise unknown("size", size, SIZES)
     if base is not None:
         some = _fields({**found, **sizes.get(size, {})}, where)
-        return checked(replace(read(base, size), **some), where)
+        return checked(replace(read(base, size), **some, called=called), where)
     if not isinstance(sizes, Mapping) or size not in sizes:
         there = ", ".join(sizes) or "none"
         raise UsageError(f"{where} has no size {size!r}; it has: {there}")
-    study = _structured({**found, **sizes[size]}, where)
+    study = replace(_structured({**found, **sizes[size]}, where), called=called)
     return _typed_arms(checked(study, where), where)
 
 
@@ -53,7 +55,10 @@ def restored(values: Mapping[str, Any], where: str) -> Study:
     Raises:
         UsageError: they are none of a study.
     """
-    return _typed_arms(checked(_structured(values, where), where), where)
+    called = str(values.get("called", ""))
+    given = {name: value for name, value in values.items() if name != "called"}
+    study = replace(_structured(given, where), called=called)
+    return _typed_arms(checked(study, where), where)
 
 
 def sized(name: str, size: str) -> Study | None:
@@ -96,7 +101,8 @@ def _structured(values: Mapping[str, Any], where: str) -> Study:
     from cattrs import BaseValidationError, transform_error
 
     arms = values.get("arms", [])
-    _known("field of a plan", values, [*_names(Study), "size", "base"], where)
+    fields_of_plan = [name for name in _names(Study) if name != "called"]
+    _known("field of a plan", values, [*fields_of_plan, "size", "base"], where)
     for arm in arms if isinstance(arms, list) else []:
         if isinstance(arm, Mapping):
             _known("field of an arm", arm, _names(Arm), where)
