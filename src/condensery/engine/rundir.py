@@ -119,7 +119,8 @@ class RunDirectory:
             found = json.loads(self.config_file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunError(
-                f"{self.config_file} cannot be read ({error}): choose another --out"
+                f"{self.config_file} cannot be read ({error}): put it back, or choose another "
+                f"--out to condense into"
             ) from None
         return found if isinstance(found, dict) else {}
 
