@@ -264,24 +264,32 @@ def evaluate(
 
 
 def measure(
-    directory: str | Path, name: str, data: Any = None, data_dir: str | Path | None = None
+    directory: str | Path,
+    name: str,
+    data: Any = None,
+    data_dir: str | Path | None = None,
+    network: str | PeerSpec | None = None,
 ) -> Path | None:
     """Measure of a run what is no accuracy, for the report; see ``condensery.evaluate.measures``.
 
     Args:
         directory: of the run. name: ``neighbours``, ``embeddings`` or ``cost``.
         data, data_dir: as in ``evaluate``.
+        network: that looks at the samples (``embeddings``: from scratch it learns from the real
+            data first) or is trained on them (``cost``); None: a small one for their kind.
 
     Returns:
         The file; None where it was there already.
 
     Raises:
-        UsageError: an unknown name, or data that are not those of the run.
+        UsageError: an unknown name, data that are not those of the run, or a network that does not
+            read them.
     """
     if name not in measures.MEASURES:
         raise unknown("measure", name, measures.MEASURES)
     (problem,) = _problems([directory], data, data_dir)
-    return measures.measure(Path(directory), problem, name)
+    spec = PeerSpec(network) if isinstance(network, str) else network
+    return measures.measure(Path(directory), problem, name, spec)
 
 
 def _way(rate: str) -> tuple[Callable[..., list[Record]], int]:

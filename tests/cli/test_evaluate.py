@@ -13,13 +13,13 @@ import pytest
 from rich.console import Console
 
 from condensery.__main__ import main
-from condensery.cli.evaluate import _over_seeds
+from condensery.cli.evaluate import _measure, _over_seeds
 from condensery.cli.further import best_tables, class_tables, edges
 from condensery.core.synthetic import SyntheticSet
 from condensery.data import Problem, Split
 from condensery.evaluate import RECIPES, grid
 from condensery.modality import Sound
-from condensery.models.backbone import Backbone
+from condensery.models.backbone import Backbone, PeerSpec
 from condensery.records import Record, read
 from report.runs import record
 
@@ -140,6 +140,38 @@ def test_an_unknown_measure_is_told_before_anything_is_trained(tmp_path, capsys,
     monkeypatch.setattr(condensery.api, "evaluate", lambda *given, **named: pytest.fail("trained"))
     assert main(["evaluate", str(tmp_path), "--measure", "neighbors"]) == 2
     assert "did you mean neighbours" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--measure-network", "mlp"], "no measure asks a network"),
+        (["--measure", "neighbours", "--measure-network", "mlp"], "--measure embeddings or cost"),
+        (["--measure", "cost", "--measure-network", "mpl"], "'mpl'; did you mean mlp"),
+    ],
+)
+def test_a_network_of_measures_that_cannot_be_is_told_before_anything_is_trained(
+    words: list[str], told: str, run: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import condensery.api
+
+    monkeypatch.setattr(condensery.api, "evaluate", lambda *given, **named: pytest.fail("trained"))
+    assert main(["evaluate", str(run), *words]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert told in line
+
+
+def test_the_network_of_measures_comes_from_the_command_line(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import condensery.api
+
+    asked = []
+    monkeypatch.setattr(condensery.api, "measure", lambda *given: asked.append(given))
+    _measure([run], ["embeddings"], PeerSpec("mlp"), {"data": "digits"})
+    assert asked == [(run, "embeddings", "digits", None, PeerSpec("mlp"))]
+    assert "embeddings: was measured before" in capsys.readouterr().out
 
 
 def test_costs_of_runs_that_differ_in_their_seed_are_told_together(

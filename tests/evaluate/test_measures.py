@@ -174,6 +174,27 @@ def test_what_was_measured_of_another_set_start_or_data_is_measured_anew(problem
     assert measure(tmp_path, fewer, "neighbours") == path
 
 
+def test_another_network_measures_anew_and_is_named_in_what_it_made(problem, drawn, tmp_path):
+    save(drawn(per_class=1), tmp_path / "synthetic")
+    path = measure(tmp_path, problem, "embeddings", PeerSpec("mlp"))
+    assert path is not None and json.loads(path.read_text())["network"] == "mlp"
+    assert measure(tmp_path, problem, "embeddings", PeerSpec("mlp")) is None
+    assert measure(tmp_path, problem, "embeddings", PeerSpec("convnet2_w8")) == path
+    assert json.loads(path.read_text())["network"] == "convnet2_w8"
+    # What needs no network is the same by any.
+    assert measure(tmp_path, problem, "neighbours") is not None
+    assert measure(tmp_path, problem, "neighbours", PeerSpec("mlp")) is None
+
+
+def test_a_network_that_does_not_read_the_samples_is_refused(problem, drawn, tmp_path):
+    save(drawn(per_class=1), tmp_path / "synthetic")
+    with pytest.raises(UsageError, match="lstm reads"):
+        measure(tmp_path, problem, "cost", PeerSpec("lstm"))
+    with pytest.raises(UsageError, match="unknown model 'mpl'"):
+        measure(tmp_path, problem, "embeddings", PeerSpec("mpl"))
+    assert not list(tmp_path.glob("*.json"))
+
+
 def test_a_set_without_a_run_is_measured_in_its_own_folder(problem, drawn, tmp_path):
     folder = save(drawn(per_class=1), tmp_path / "bare")
     assert measure(folder, problem, "neighbours") == folder / "neighbours.json"

@@ -19,6 +19,7 @@ from condensery.cli.common import (
 from condensery.cli.options import Option
 
 if TYPE_CHECKING:
+    from condensery.models import PeerSpec
     from condensery.records import Record
 
 ABOUT = """\
@@ -75,13 +76,14 @@ def run(arguments: Sequence[str]) -> None:
     if values.get("rows") == ("none",):
         values["rows"] = ()
     by_class, wanted = values.pop("by_class", False), values.pop("measure", ())
+    network = values.pop("measure_network", None)
     values |= _labels(values)
-    _check_measures(directories, wanted)
+    _check_measures(directories, wanted, network)
     with Counted("evaluate", "training") as shown:
         records = evaluate(directories, **values,
                            on_record=lambda _, done, of: shown.count(done, of))  # fmt: skip
     _print(directories, records, by_class)
-    _measure(directories, wanted, values)
+    _measure(directories, wanted, network, values)
     common = Path("runs/report") if len(directories) > 1 else directories[0] / "report"
     next_command("condensery", "report", *directories, "--out", common)
 
@@ -106,22 +108,37 @@ def _adopted(paths: Sequence[Path], values: dict[str, Any]) -> list[Path]:
     return [made.get(path, path) for path in paths]
 
 
-def _check_measures(directories: Sequence[Path], wanted: Sequence[str]) -> None:
-    """Say what cannot be measured before any network is trained."""
+def _check_measures(
+    directories: Sequence[Path], wanted: Sequence[str], network: PeerSpec | None
+) -> None:
+    """Say what cannot be measured before any network is trained.
+
+    Raises:
+        UsageError: that, or a network that no measure asks.
+    """
     from condensery.artefact import load
-    from condensery.errors import unknown
+    from condensery.errors import UsageError, unknown
     from condensery.evaluate.measures import MEASURES, check
 
     for name in wanted:
         if name not in MEASURES:
             raise unknown("measure", name, MEASURES)
+    asking = [name for name, one in MEASURES.items() if one.network]
+    if network is not None and not set(asking) & set(wanted):
+        raise UsageError(f"no measure asks a network: give --measure {' or '.join(asking)}, or "
+                         f"leave --measure-network away")  # fmt: skip
     for directory in directories if wanted else ():
         modality = load(directory).modality
         for name in wanted:
-            check(name, modality)
+            check(name, modality, network)
 
 
-def _measure(directories: Sequence[Path], wanted: Sequence[str], values: Mapping[str, Any]) -> None:
+def _measure(
+    directories: Sequence[Path],
+    wanted: Sequence[str],
+    network: PeerSpec | None,
+    values: Mapping[str, Any],
+) -> None:
     """What was asked for besides accuracies; each is said, also where it was there already."""
     if not wanted:
         return
@@ -129,7 +146,7 @@ def _measure(directories: Sequence[Path], wanted: Sequence[str], values: Mapping
 
     for directory in directories:
         for name in wanted:
-            path = measure(directory, name, values.get("data"), values.get("data_dir"))
+            path = measure(directory, name, values.get("data"), values.get("data_dir"), network)
             print(f"{name}: {path or 'was measured before'}")
     _over_seeds(directories, wanted)
 
@@ -182,6 +199,9 @@ def options() -> tuple[Option, ...]:
         Option("--teacher-seed", "of such a teacher", "N", int, "0"),
         PRECISION,
         MEASURE,
+        Option("--measure-network", "that looks at the samples for embeddings (from scratch it "
+               "learns from the real data first) and is trained for cost", "NAME", PeerSpec,
+               "a small one for their kind"),
         BY_CLASS,
         DEBUG,
     )  # fmt: skip

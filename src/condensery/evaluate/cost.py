@@ -206,8 +206,10 @@ def over(found: Sequence[Mapping[str, Any]]) -> str:
     return f"{break_even_over(seconds).text}, over {len(seconds)} sets{without}"
 
 
-def write_costs(synthetic: SyntheticSet, problem: Problem, directory: Path) -> Path:
+def write_costs(
+    synthetic: SyntheticSet, problem: Problem, directory: Path, network: PeerSpec | None = None
+) -> Path:
     """``costs.json`` in a run directory; see ``costs``."""
     path = directory / "costs.json"
-    write_json(path, costs(synthetic, problem))
+    write_json(path, costs(synthetic, problem, network))
     return path

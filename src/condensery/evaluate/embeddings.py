@@ -86,9 +86,13 @@ def _tsne(values: np.ndarray, seed: int) -> np.ndarray:
 
 
 def write_embeddings(
-    synthetic: SyntheticSet, problem: Problem, directory: Path, start: SyntheticSet | None = None
+    synthetic: SyntheticSet,
+    problem: Problem,
+    directory: Path,
+    start: SyntheticSet | None = None,
+    network: PeerSpec | None = None,
 ) -> Path:
     """``embeddings.json`` in a run directory; see ``embeddings``."""
     path = directory / "embeddings.json"
-    write_json(path, embeddings(synthetic, problem, start))
+    write_json(path, embeddings(synthetic, problem, start, network))
     return path

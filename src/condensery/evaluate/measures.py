@@ -14,20 +14,21 @@ from condensery.data.problem import Problem
 from condensery.errors import unknown
 from condensery.evaluate.cost import over, write_costs
 from condensery.evaluate.embeddings import write_embeddings
-from condensery.evaluate.grid import fingerprint
+from condensery.evaluate.grid import fingerprint, name_of
 from condensery.evaluate.neighbours import write_neighbours
 from condensery.evaluate.usual import usual
 from condensery.modality import Modality
+from condensery.models import PeerSpec, entry
 
-Make = Callable[[SyntheticSet, Problem, Path, SyntheticSet | None], object]
+Make = Callable[[SyntheticSet, Problem, Path, SyntheticSet | None, PeerSpec | None], object]
 
 
 class Measure(NamedTuple):
     """One of them.
 
     Attributes:
-        file: its name in the run's directory. make: from the set, its data, the directory and the
-            step-0 set. network: whether a network has to look at the samples.
+        file: its name in the run's directory. make: from the set, its data, the directory, the
+            step-0 set and the network that looks. network: whether one has to look at the samples.
     """
 
     file: str
@@ -35,23 +36,35 @@ class Measure(NamedTuple):
     network: bool
 
 
-def check(name: str, modality: Modality) -> None:
+def check(name: str, modality: Modality, network: PeerSpec | None = None) -> None:
     """Say at once what cannot be measured of a set.
 
+    Args:
+        network: that looks at the samples; None: the usual one for their kind.
+
     Raises:
-        UsageError: an unknown name, or a kind of samples that no network is chosen for.
+        UsageError: an unknown name, a kind of samples that no network is chosen for, or a network
+            that does not read them.
     """
     if name not in MEASURES:
         raise unknown("measure", name, MEASURES)
-    if MEASURES[name].network:
+    if not MEASURES[name].network:
+        return
+    if network is None:
         usual(modality)
+    else:
+        entry(network.name).plan(network, modality, 2)  # says what it cannot read; builds nothing
 
 
-def measure(directory: Path, problem: Problem, name: str) -> Path | None:
-    """Measure one thing of a run, unless that was done of this very set and data.
+def measure(
+    directory: Path, problem: Problem, name: str, network: PeerSpec | None = None
+) -> Path | None:
+    """Measure one thing of a run, unless that was done of this very set, data and network.
 
     Args:
         directory: of the run, or of a set alone. problem: its data. name: of ``MEASURES``.
+        network: that looks at the samples, or is trained on them; None: the usual one for their
+            kind. What needs none takes no notice of it.
 
     Returns:
         The file, or None where it was there already.
@@ -60,7 +73,7 @@ def measure(directory: Path, problem: Problem, name: str) -> Path | None:
         UsageError: there is no set, or see ``check``.
     """
     synthetic = load(directory)
-    check(name, synthetic.modality)
+    check(name, synthetic.modality, network)
     folder = directory.parent if directory.is_file() else directory
     start = load(folder / "start") if (folder / "start").is_dir() else None
     made_of = {
@@ -69,10 +82,12 @@ def measure(directory: Path, problem: Problem, name: str) -> Path | None:
         "seconds": synthetic.about.get("seconds"),
         "data": problem.fingerprint,
     }
+    if network is not None and MEASURES[name].network:
+        made_of["network"] = name_of(network)
     path = folder / MEASURES[name].file
     if _read(path).get("made_of") == made_of:
         return None
-    MEASURES[name].make(synthetic, problem, folder, start)
+    MEASURES[name].make(synthetic, problem, folder, start, network)
     write_json(path, _read(path) | {"made_of": made_of})
     return path
 
@@ -105,15 +120,23 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _neighbours(
-    synthetic: SyntheticSet, problem: Problem, folder: Path, start: SyntheticSet | None
+    synthetic: SyntheticSet,
+    problem: Problem,
+    folder: Path,
+    start: SyntheticSet | None,
+    network: PeerSpec | None,
 ) -> object:
     return write_neighbours(synthetic, problem, folder)
 
 
 def _costs(
-    synthetic: SyntheticSet, problem: Problem, folder: Path, start: SyntheticSet | None
+    synthetic: SyntheticSet,
+    problem: Problem,
+    folder: Path,
+    start: SyntheticSet | None,
+    network: PeerSpec | None,
 ) -> object:
-    return write_costs(synthetic, problem, folder)
+    return write_costs(synthetic, problem, folder, network)
 
 
 MEASURES: dict[str, Measure] = {

@@ -44,5 +44,5 @@ def usual(modality: Modality) -> tuple[PeerSpec, Recipe]:
     if modality.kind not in USUAL:
         raise UsageError(f"no network is chosen yet to look at {modality.kind}, only at "
                          f"{' and '.join(USUAL)}: leave embeddings and cost out of --measure, or "
-                         f"name the network in Python")  # fmt: skip
+                         f"name one by --measure-network")  # fmt: skip
     return USUAL[modality.kind]
