@@ -47,6 +47,22 @@ CHECK_EVERY = Option(
 BY_CLASS = Option(
     "--by-class", "print accuracy per class and which classes are taken for which, too", kind=None
 )
+LABELS = Option(
+    "--labels",
+    "what networks learn from: the class, a teacher's answers to each sample, or to each altered "
+    "batch",
+    "hard|static|live",
+    Literal["hard", "static", "live"],
+    "hard",
+)
+RATE = Option(
+    "--rate",
+    "search: each set gets the best of five learning rates for each network, by the validation "
+    "split",
+    "recipe|search",
+    Literal["recipe", "search"],
+    "recipe",
+)
 MEASURE = Option(
     "--measure",
     "further things for the report: neighbours (the nearest real sample of each), embeddings (real "
@@ -187,11 +203,8 @@ def options() -> tuple[Option, ...]:
         THREADS,
         Option("--workers", "processes that share the trainings, one thread each", "N", int, "1"),
         CHECK_EVERY,
-        Option("--rate", "search: each set gets the best of five learning rates for each network, "
-               "by the validation split", "recipe|search", Literal["recipe", "search"], "recipe"),
-        Option("--labels", "what networks learn from: the class, a teacher's answers to each "
-               "sample, or to each altered batch", "hard|static|live",
-               Literal["hard", "static", "live"], "hard"),
+        RATE,
+        LABELS,
         Option("--teacher", "of soft labels: with weights as it comes, else trained on the real "
                "data first", "NAME", PeerSpec, TEACHER.name, TEACHER),
         Option("--temperature", "of soft labels", "X", float, "1"),
