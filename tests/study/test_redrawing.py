@@ -10,8 +10,8 @@ import pytest
 
 from condensery import study
 from condensery.cli import main
-from condensery.report.gather import PLAN
-from condensery.study.drawing import heading, sections
+from condensery.report.gather import PLAN, RunFiles
+from condensery.study.drawing import figure5, heading
 from condensery.study.reading import restored
 
 
@@ -101,8 +101,10 @@ def test_the_command_of_a_plan_of_ones_own_names_its_file_without_its_folder(
     assert command == "condensery study PLAN.toml --size SIZE --out runs/out"
 
 
-def test_figure5_with_one_side_says_on_the_page_what_is_missing(tmp_path: Path) -> None:
+def test_figure5_with_one_side_names_what_is_finished_instead_of_a_figure(tmp_path: Path) -> None:
     plan = study.read("figure5", "smoke")
-    (hole,) = sections(plan, tmp_path)
-    assert "Not drawn yet" in hole.lead and hole.lead.endswith("Finished so far: none.")
-    assert not hole.drawings and not hole.grids
+    one_side = [RunFiles(tmp_path, "digits/with-ipc1/0", study={"arm": "with"})]
+    for runs, there in (([], "none"), (one_side, "digits/with-ipc1/0")):
+        (hole,) = figure5(plan, runs)
+        assert "Not drawn yet" in hole.lead and hole.lead.endswith(f"Finished so far: {there}.")
+        assert not hole.drawings and not hole.grids
